@@ -1,0 +1,3 @@
+//! plastron-agent: the command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The agent: attest, match, cache, renew, serve.

@@ -1,0 +1,1 @@
+//! Unix callers: the listener that knows peers and writers, and the unix attestor.

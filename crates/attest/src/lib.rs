@@ -1,0 +1,1 @@
+//! Attestor traits, peers and outcomes.

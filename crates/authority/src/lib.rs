@@ -1,0 +1,1 @@
+//! The life of signing keys: prepare, publish, activate, retire.

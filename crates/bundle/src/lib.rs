@@ -1,0 +1,1 @@
+//! SPIFFE bundles: authorities of a trust domain, the bundle document, sets of bundles.

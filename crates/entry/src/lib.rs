@@ -1,0 +1,1 @@
+//! Selectors, registration entries, and the index that matches them.

@@ -1,0 +1,1 @@
+//! SPIFFE IDs and trust domain names: parse, build, compare.

@@ -1,0 +1,1 @@
+//! The key and verification traits over aws-lc-rs.

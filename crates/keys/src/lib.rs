@@ -1,0 +1,1 @@
+//! Private keys, signers and the RustCrypto set of verification algorithms.

@@ -1,0 +1,1 @@
+//! When to renew, back off and retry: pure functions of time and a seed.

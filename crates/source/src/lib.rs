@@ -1,0 +1,1 @@
+//! Live X.509 and JWT material: one publisher, many readers.

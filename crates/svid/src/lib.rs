@@ -1,0 +1,1 @@
+//! X509-SVID and JWT-SVID: parse and verify.

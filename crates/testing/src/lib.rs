@@ -1,0 +1,1 @@
+//! Certificates, virtual time and a loopback harness for tests.

@@ -1,0 +1,1 @@
+//! Generated protobuf of the SPIFFE Workload API and the Plastron agent API.

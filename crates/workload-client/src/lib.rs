@@ -1,0 +1,1 @@
+//! SPIFFE Workload API client that feeds a source.
