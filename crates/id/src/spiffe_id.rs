@@ -8,7 +8,7 @@ use core::hash::{Hash, Hasher};
 use core::str::{self, FromStr};
 
 use crate::error::SpiffeIdError;
-use crate::syntax::{MAX_SPIFFE_ID_LEN, SCHEME, check_id};
+use crate::syntax::{SCHEME, check_id, check_len};
 use crate::trust_domain::TrustDomainRef;
 
 /// A SPIFFE ID: a trust domain and, for a workload, a path in it.
@@ -32,7 +32,8 @@ impl SpiffeId {
             return Err(SpiffeIdError::RelativePath);
         }
         let mut uri = String::from(trust_domain.id().uri);
-        push(&mut uri, path)?;
+        check_len(uri.len() + path.len())?;
+        uri.push_str(path);
         Self::from_string(uri)
     }
 
@@ -71,9 +72,7 @@ impl SpiffeId {
     ///
     /// The first rule of SPIFFE-ID §2 broken.
     pub fn parse_folding_case(uri: &str) -> Result<Self, SpiffeIdError> {
-        if uri.len() > MAX_SPIFFE_ID_LEN {
-            return Err(SpiffeIdError::TooLong { len: uri.len() });
-        }
+        check_len(uri.len())?;
         let mut folded = String::from(uri);
         let name_at = uri.len().min(SCHEME.len());
         let name = &uri.as_bytes()[name_at..];
@@ -132,8 +131,7 @@ impl SpiffeId {
 
 /// Adds a segment, which must not be able to add two, or none.
 fn push_segment(uri: &mut String, segment: &str) -> Result<(), SpiffeIdError> {
-    push(uri, "/")?;
-    let start = uri.len();
+    let start = uri.len() + 1;
     if segment.is_empty() {
         return Err(SpiffeIdError::Segment { at: start });
     }
@@ -141,16 +139,9 @@ fn push_segment(uri: &mut String, segment: &str) -> Result<(), SpiffeIdError> {
         let at = start + slash;
         return Err(SpiffeIdError::Character { at, byte: b'/' });
     }
-    push(uri, segment)
-}
-
-/// Grows the text only as far as an ID may be long. Spec: SPIFFE-ID §2.3 (ID-28).
-fn push(uri: &mut String, text: &str) -> Result<(), SpiffeIdError> {
-    let len = uri.len() + text.len();
-    if len > MAX_SPIFFE_ID_LEN {
-        return Err(SpiffeIdError::TooLong { len });
-    }
-    uri.push_str(text);
+    check_len(start + segment.len())?;
+    uri.push('/');
+    uri.push_str(segment);
     Ok(())
 }
 

@@ -18,9 +18,7 @@ pub(crate) const SCHEME: &str = "spiffe://";
 
 /// Checks a whole ID; returns where its path starts.
 pub(crate) fn check_id(uri: &[u8]) -> Result<u16, SpiffeIdError> {
-    if uri.len() > MAX_SPIFFE_ID_LEN {
-        return Err(SpiffeIdError::TooLong { len: uri.len() });
-    }
+    check_len(uri.len())?;
     let name_at = SCHEME.len();
     if !uri.starts_with(SCHEME.as_bytes()) {
         return Err(SpiffeIdError::Scheme);
@@ -35,6 +33,14 @@ pub(crate) fn check_id(uri: &[u8]) -> Result<u16, SpiffeIdError> {
     }
     check_path(uri, path_at)?;
     Ok(u16::try_from(path_at).expect("an ID has at most 2048 bytes"))
+}
+
+/// Checks the length of a whole ID. Spec: SPIFFE-ID §2.3 (ID-28, ID-30).
+pub(crate) fn check_len(len: usize) -> Result<(), SpiffeIdError> {
+    if len > MAX_SPIFFE_ID_LEN {
+        return Err(SpiffeIdError::TooLong { len });
+    }
+    Ok(())
 }
 
 /// Checks a bare trust domain name. Spec: SPIFFE-ID §2.1 (ID-02, ID-07 to ID-13).
