@@ -1,0 +1,198 @@
+//! Who may hold how many connections and streams, before anything is done for him.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{ConnectionRefused, Held, Limits};
+
+/// The books on what each user ID holds.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    books: Mutex<Books>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    connections: usize,
+    by_uid: HashMap<u32, Account>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    connections: usize,
+    streams: Arc<AtomicUsize>,
+}
+
+/// The right to one connection, given back on drop.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    admission: Arc<Admission>,
+    uid: u32,
+    streams: Arc<AtomicUsize>,
+}
+
+/// The right to one stream, given back on drop.
+#[derive(Debug)]
+pub(crate) struct StreamSlot(Arc<AtomicUsize>);
+
+impl Admission {
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        uid: u32,
+        held: Held,
+        limits: &Limits,
+    ) -> Result<Slot, ConnectionRefused> {
+        let mut books = self.books();
+        let of_uid = books.by_uid.get(&uid).map_or(0, |a| a.connections) + held.by_uid;
+        let in_all = books.connections + held.in_all;
+        if of_uid >= limits.connections_per_uid {
+            return Err(ConnectionRefused::UidLimit);
+        }
+        let open_to_uid = if of_uid < limits.few {
+            limits.connections
+        } else {
+            limits.connections.saturating_sub(limits.reserve)
+        };
+        if in_all >= open_to_uid {
+            return Err(ConnectionRefused::Limit);
+        }
+        books.connections += 1;
+        let account = books.by_uid.entry(uid).or_default();
+        account.connections += 1;
+        Ok(Slot {
+            streams: Arc::clone(&account.streams),
+            admission: Arc::clone(self),
+            uid,
+        })
+    }
+
+    /// Nothing that runs under this lock can panic, so a poisoned lock still guards sound books.
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    pub(crate) fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    pub(crate) fn stream(&self, limits: &Limits) -> Option<StreamSlot> {
+        let before = self.streams.fetch_add(1, Relaxed);
+        let slot = StreamSlot(Arc::clone(&self.streams));
+        (before < limits.streams_per_uid).then_some(slot)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut books = self.admission.books();
+        books.connections -= 1;
+        if let Some(account) = books.by_uid.get_mut(&self.uid) {
+            account.connections -= 1;
+            if account.connections == 0 {
+                books.by_uid.remove(&self.uid);
+            }
+        }
+        if books.by_uid.capacity() > 64 && books.by_uid.len() < books.by_uid.capacity() / 4 {
+            books.by_uid.shrink_to_fit();
+        }
+    }
+}
+
+impl Drop for StreamSlot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            connections: 10,
+            connections_per_uid: 6,
+            reserve: 3,
+            few: 2,
+            streams_per_uid: 2,
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn one_uid_gets_its_share_and_no_more() {
+        let admission = Arc::new(Admission::default());
+        let admit = || admission.admit(1000, Held::default(), &limits());
+        let mut slots: Vec<_> = (0..6).map(|_| admit().unwrap()).collect();
+        assert_eq!(admit().unwrap_err(), ConnectionRefused::UidLimit);
+        slots.pop();
+        assert!(admit().is_ok(), "what was given back can be had again");
+    }
+
+    #[test]
+    fn the_reserve_is_for_those_who_hold_few() {
+        let admission = Arc::new(Admission::default());
+        let admit = |uid| admission.admit(uid, Held::default(), &limits());
+        let mut slots: Vec<_> = (0..6).map(|_| admit(1000).unwrap()).collect();
+        slots.push(admit(1001).unwrap());
+        assert_eq!(slots.len(), 7, "all but the reserve");
+        slots.push(admit(1001).unwrap());
+        assert_eq!(
+            admit(1001).unwrap_err(),
+            ConnectionRefused::Limit,
+            "1001 holds two now, and two are not few"
+        );
+        slots.push(admit(1002).unwrap());
+        slots.push(admit(1003).unwrap());
+        assert_eq!(
+            admit(1004).unwrap_err(),
+            ConnectionRefused::Limit,
+            "the reserve ends too"
+        );
+    }
+
+    #[test]
+    fn what_attestation_holds_counts_too() {
+        let admission = Arc::new(Admission::default());
+        let held = |by_uid, in_all| Held { by_uid, in_all };
+        assert_eq!(
+            admission.admit(1, held(6, 6), &limits()).unwrap_err(),
+            ConnectionRefused::UidLimit
+        );
+        assert_eq!(
+            admission.admit(1, held(0, 10), &limits()).unwrap_err(),
+            ConnectionRefused::Limit
+        );
+        assert!(admission.admit(1, held(1, 9), &limits()).is_ok());
+    }
+
+    #[test]
+    fn streams_are_counted_over_all_connections_of_a_uid() {
+        let admission = Arc::new(Admission::default());
+        let limits = limits();
+        let a = admission.admit(1, Held::default(), &limits).unwrap();
+        let b = admission.admit(1, Held::default(), &limits).unwrap();
+        let other = admission.admit(2, Held::default(), &limits).unwrap();
+        let first = a.stream(&limits);
+        let second = b.stream(&limits);
+        assert!(first.is_some() && second.is_some());
+        assert!(a.stream(&limits).is_none());
+        assert!(other.stream(&limits).is_some());
+        drop(first);
+        assert!(b.stream(&limits).is_some());
+    }
+
+    #[test]
+    fn nothing_is_kept_of_users_who_left() {
+        let admission = Arc::new(Admission::default());
+        let slots: Vec<_> = (0..9)
+            .map(|uid| admission.admit(uid, Held::default(), &limits()).unwrap())
+            .collect();
+        drop(slots);
+        let books = admission.books();
+        assert_eq!((books.connections, books.by_uid.len()), (0, 0));
+    }
+}

@@ -1,0 +1,364 @@
+//! One connection: attested, then served until it closes, its caller is lost, or the server stops.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use h2::Reason;
+use h2::server::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{sleep, timeout};
+use tonic::Code;
+use tracing::debug;
+
+use crate::admission::Slot;
+use crate::call::{self, BoxedCall};
+use crate::contract::{Answer, Attest};
+use crate::reply::Reply;
+use crate::server::Shared;
+use crate::{ConnectionRefused, Limits, Method, Refusal, Refused, Stats};
+
+/// A connection whose caller is known.
+pub(crate) struct Connection<A: Attest, N> {
+    pub(crate) shared: Arc<Shared<A, N>>,
+    pub(crate) caller: Arc<A::Caller>,
+    pub(crate) slot: Slot,
+    ending: OnceLock<Ending>,
+    heard: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Ending {
+    refusal: Refusal,
+    /// Calls that have one answer may still give it.
+    gently: bool,
+}
+
+/// What a wait is for, when the connection ends gently.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Patience {
+    /// One answer, under way: it is waited for.
+    Finish,
+    /// A stream without end, or a request that has not come: ended.
+    Watch,
+}
+
+/// A call on the books: open while this lives, then one more with its code.
+#[derive(Debug)]
+pub(crate) struct OpenCall {
+    stats: Arc<Stats>,
+    method: Method,
+    /// `Cancelled` until something else is known.
+    pub(crate) code: Code,
+}
+
+impl<A: Attest, N: Answer<A::Caller>> Connection<A, N> {
+    /// What waiting calls end with, once the connection is ending.
+    pub(crate) fn ending(&self, patience: Patience) -> Option<Refusal> {
+        let ending = self.ending.get()?;
+        (!ending.gently || patience == Patience::Watch).then(|| ending.refusal.clone())
+    }
+
+    /// Ends all calls with `refusal`, then the connection.
+    pub(crate) fn end_all(&self, refusal: Refusal) {
+        let _first_wins = self.ending.set(Ending {
+            refusal,
+            gently: false,
+        });
+    }
+
+    /// A complete request has come.
+    pub(crate) fn heard(&self) {
+        self.heard.store(true, Relaxed);
+    }
+
+    pub(crate) fn open_call(&self, method: Method) -> OpenCall {
+        self.shared.stats.streams.fetch_add(1, Relaxed);
+        OpenCall {
+            stats: Arc::clone(&self.shared.stats),
+            method,
+            code: Code::Cancelled,
+        }
+    }
+
+    pub(crate) fn refused(&self, method: Method, refusal: &Refusal) {
+        self.shared.answer.refused(&Refused {
+            uid: self.slot.uid(),
+            caller: Some(&self.caller),
+            method: Some(method),
+            refusal,
+        });
+    }
+}
+
+impl OpenCall {
+    pub(crate) fn method(&self) -> Method {
+        self.method
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.stats.streams.fetch_sub(1, Relaxed);
+        self.stats.count_call(self.method, self.code);
+    }
+}
+
+/// Attests the peer of `io` and serves it.
+pub(crate) async fn serve<A, N>(shared: Arc<Shared<A, N>>, io: A::Connection, slot: Slot)
+where
+    A: Attest,
+    N: Answer<A::Caller>,
+{
+    shared.stats.connections.fetch_add(1, Relaxed);
+    let _open = OpenConnection(Arc::clone(&shared.stats));
+    // What happens once is boxed, so that the task is no larger than what it is most of its life.
+    let Some((h2, connection)) = Box::pin(open(shared, io, slot)).await else {
+        return;
+    };
+    run(h2, connection).await;
+}
+
+struct OpenConnection(Arc<Stats>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+type H2<T> = h2::server::Connection<T, Bytes>;
+
+/// Takes the caller's facts, then speaks the first words of HTTP/2.
+async fn open<A, N>(
+    shared: Arc<Shared<A, N>>,
+    io: A::Connection,
+    slot: Slot,
+) -> Option<(H2<A::Connection>, Arc<Connection<A, N>>)>
+where
+    A: Attest,
+    N: Answer<A::Caller>,
+{
+    let attested = {
+        let mut attest = pin!(shared.attest.attest(&io));
+        let mut stopped = pin!(shared.stop.notified());
+        let stopping = shared.is_stopping();
+        let either = poll_fn(|cx| {
+            if stopping || stopped.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            attest.as_mut().poll(cx).map(Some)
+        });
+        timeout(shared.limits.request_time, either).await
+    };
+    let caller = match attested {
+        Ok(Some(Ok(caller))) => Arc::new(caller),
+        Ok(Some(Err(refusal))) => {
+            shared.stats.count_refused(ConnectionRefused::Attestation);
+            turn_away(io, &refusal, &shared.limits).await;
+            return None;
+        }
+        Ok(None) => return None,
+        Err(_late) => {
+            shared.stats.count_refused(ConnectionRefused::Attestation);
+            let refusal = Refusal::unavailable("the caller could not be attested in time");
+            turn_away(io, &refusal, &shared.limits).await;
+            return None;
+        }
+    };
+    let handshake = settings(&shared.limits).handshake(io);
+    let h2 = {
+        let mut handshake = pin!(handshake);
+        let mut lost = pin!(shared.attest.lost(&caller));
+        let mut stopped = pin!(shared.stop.notified());
+        let stopping = shared.is_stopping();
+        let either = poll_fn(|cx| {
+            if stopping || stopped.as_mut().poll(cx).is_ready() || lost.as_mut().poll(cx).is_ready()
+            {
+                return Poll::Ready(None);
+            }
+            handshake.as_mut().poll(cx).map(Some)
+        });
+        match timeout(shared.limits.request_time, either).await {
+            Ok(Some(Ok(h2))) => h2,
+            Ok(Some(Err(error))) => {
+                debug!(%error, "no HTTP/2 came");
+                return None;
+            }
+            Ok(None) => return None,
+            Err(_late) => {
+                shared.stats.count_refused(ConnectionRefused::Silent);
+                return None;
+            }
+        }
+    };
+    let connection = Connection {
+        shared,
+        caller,
+        slot,
+        ending: OnceLock::new(),
+        heard: AtomicBool::new(false),
+    };
+    Some((h2, Arc::new(connection)))
+}
+
+/// Why the driver of a connection stops serving.
+enum Event {
+    /// Closed by the peer, or broken.
+    Closed,
+    /// The caller is no longer who he was.
+    Lost,
+    /// The server stops.
+    Stopped,
+    /// Nothing complete came.
+    Silent,
+}
+
+async fn run<A, N>(mut h2: H2<A::Connection>, connection: Arc<Connection<A, N>>)
+where
+    A: Attest,
+    N: Answer<A::Caller>,
+{
+    let shared = &connection.shared;
+    let mut calls: FuturesUnordered<BoxedCall> = FuturesUnordered::new();
+    let mut silent = Some(Box::pin(sleep(shared.limits.request_time)));
+    let mut lost = pin!(shared.attest.lost(&connection.caller));
+    let mut stopped = pin!(shared.stop.notified());
+    if shared.is_stopping() {
+        return;
+    }
+    let event = poll_fn(|cx| {
+        if let Poll::Ready(refusal) = lost.as_mut().poll(cx) {
+            connection.end_all(refusal);
+            return Poll::Ready(Event::Lost);
+        }
+        if stopped.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Event::Stopped);
+        }
+        let driven = drive(&mut h2, &mut calls, &connection, cx);
+        if connection.ending.get().is_some() {
+            return Poll::Ready(Event::Lost);
+        }
+        if driven.is_ready() {
+            return Poll::Ready(Event::Closed);
+        }
+        if connection.heard.load(Relaxed) {
+            silent = None;
+        } else if let Some(silent) = &mut silent {
+            return silent.as_mut().poll(cx).map(|()| Event::Silent);
+        }
+        Poll::Pending
+    })
+    .await;
+    match event {
+        Event::Closed => return,
+        Event::Silent => {
+            shared.stats.count_refused(ConnectionRefused::Silent);
+            return;
+        }
+        Event::Lost => {
+            shared.stats.lost.fetch_add(1, Relaxed);
+        }
+        Event::Stopped => {
+            let _first_wins = connection.ending.set(Ending {
+                refusal: Refusal::unavailable("the agent is stopping"),
+                gently: true,
+            });
+            h2.graceful_shutdown();
+        }
+    }
+    let flush = Box::pin(end(h2, calls, &connection));
+    let _late = timeout(shared.limits.flush_time, flush).await;
+}
+
+/// Moves calls and connection as far as they go. Ready when the connection has closed or broken.
+fn drive<A, N>(
+    h2: &mut H2<A::Connection>,
+    calls: &mut FuturesUnordered<BoxedCall>,
+    connection: &Arc<Connection<A, N>>,
+    cx: &mut Context<'_>,
+) -> Poll<()>
+where
+    A: Attest,
+    N: Answer<A::Caller>,
+{
+    loop {
+        while let Poll::Ready(Some(())) = calls.poll_next_unpin(cx) {}
+        match ready!(h2.poll_accept(cx)) {
+            Some(Ok((request, respond))) => calls.push(call::start(connection, request, respond)),
+            Some(Err(error)) => {
+                debug!(%error, "a connection broke");
+                return Poll::Ready(());
+            }
+            None => return Poll::Ready(()),
+        }
+    }
+}
+
+/// Tells all calls that the connection ends, waits until they have been told, and closes.
+async fn end<A, N>(
+    mut h2: H2<A::Connection>,
+    mut calls: FuturesUnordered<BoxedCall>,
+    connection: &Arc<Connection<A, N>>,
+) where
+    A: Attest,
+    N: Answer<A::Caller>,
+{
+    // Whoever is put in again is polled again, and then sees the end.
+    let waiting = std::mem::take(&mut calls);
+    calls.extend(waiting);
+    poll_fn(|cx| {
+        let driven = drive(&mut h2, &mut calls, connection, cx);
+        if calls.is_empty() && !h2.has_streams() {
+            return Poll::Ready(());
+        }
+        driven
+    })
+    .await;
+    close(h2).await;
+}
+
+/// Sends what is left with a GOAWAY, and closes.
+async fn close<T>(mut h2: H2<T>)
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    h2.abrupt_shutdown(Reason::NO_ERROR);
+    let _broken = poll_fn(|cx| h2.poll_closed(cx)).await;
+}
+
+/// Tells a peer who is not served why, in the words of the protocol, for a bounded time.
+pub(crate) async fn turn_away<T>(io: T, refusal: &Refusal, limits: &Limits)
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let talk = async {
+        let mut h2: H2<T> = settings(limits).handshake(io).await.ok()?;
+        let (request, respond) = h2.accept().await?.ok()?;
+        drop(request);
+        Reply::Fresh(respond).refuse(refusal);
+        poll_fn(|cx| match h2.poll_closed(cx) {
+            Poll::Pending if h2.has_streams() => Poll::Pending,
+            _ => Poll::Ready(()),
+        })
+        .await;
+        close(h2).await;
+        Some(())
+    };
+    let _late = timeout(limits.flush_time, Box::pin(talk)).await;
+}
+
+fn settings(limits: &Limits) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(limits.streams_per_connection)
+        .max_header_list_size(limits.metadata_bytes)
+        // See `Reply::room`.
+        .max_send_buffer_size(1);
+    builder
+}
