@@ -31,7 +31,7 @@ impl Interest {
     pub fn of<'a>(selectors: impl IntoIterator<Item = &'a Selector>) -> Self {
         let mut names = BTreeSet::<Box<str>>::new();
         for selector in selectors {
-            let sort = &selector.as_str()[..selector.kind().len() + 1 + selector.name().len()];
+            let sort = selector.sort();
             if !names.contains(sort) {
                 names.insert(sort.into());
             }

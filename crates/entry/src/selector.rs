@@ -42,6 +42,11 @@ impl Selector {
         value.split_once(':').map_or(value, |(name, _)| name)
     }
 
+    /// Kind and name together: `unix:uid` in `unix:uid:1000`.
+    pub fn sort(&self) -> &str {
+        &self.0[..self.kind().len() + 1 + self.name().len()]
+    }
+
     /// The whole text: `unix:uid:1000`.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -110,7 +115,7 @@ pub enum SelectorError {
     ColonInKind,
 }
 
-/// A set of selectors, in the order of their text.
+/// A set of selectors.
 ///
 /// A workload has the facts of an entry when the entry's set [is a subset](Self::is_subset) of the workload's.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
@@ -230,6 +235,7 @@ mod tests {
                 (selector.kind(), selector.value(), selector.name()),
                 (kind, value, name)
             );
+            assert_eq!(selector.sort(), format!("{kind}:{name}"));
             assert_eq!(selector.to_string(), text);
             assert_eq!(Selector::new(kind, value), Ok(selector), "{text}");
         }
