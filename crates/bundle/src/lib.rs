@@ -1,1 +1,41 @@
-//! SPIFFE bundles: authorities of a trust domain, the bundle document, sets of bundles.
+//! SPIFFE bundles: the authorities of a trust domain, the document they travel in, and sets of them.
+//!
+//! ```
+//! use plastron_bundle::{Bundle, BundleSet, X509BundleSource as _};
+//! use plastron_id::TrustDomain;
+//!
+//! let example: TrustDomain = "example.org".parse()?;
+//!
+//! // A document does not say whose it is: whoever fetched it knows.
+//! let parsed = Bundle::parse(example.clone(), br#"{"keys": [], "spiffe_sequence": 7}"#)?;
+//! assert!(parsed.skipped.is_empty());
+//! assert_eq!(parsed.bundle.sequence(), Some(7));
+//!
+//! // Authorities are looked up by trust domain. Known but without any is not the same as unknown.
+//! let bundles: BundleSet = [parsed.bundle].into_iter().collect();
+//! assert_eq!(bundles.x509_authorities(example.as_ref()), Some(&[][..]));
+//! let other: TrustDomain = "example.com".parse()?;
+//! assert_eq!(bundles.x509_authorities(other.as_ref()), None);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Tier 1: pure functions of their arguments. Left out: fetching bundles, and WIT authorities, whose profile is off
+//! (AMB-25). [`certificate`] reads certificates without copying them, here and in `plastron-svid`.
+
+mod bundle;
+mod bundle_set;
+pub mod certificate;
+mod document;
+pub mod json_object;
+mod jwt_authority;
+pub mod pem;
+mod x509_authority;
+
+pub use bundle::{Bundle, DEFAULT_REFRESH, Freshness, REFRESH_RANGE};
+pub use bundle_set::{BundleSet, JwtBundleSource, X509BundleSource};
+pub use document::{
+    BundleDocument, BundleError, DocumentKey, MAX_DOCUMENT_LEN, MAX_KEYS, Parsed, SkipReason,
+    Skipped,
+};
+pub use jwt_authority::{JwtAuthority, JwtAuthorityError};
+pub use x509_authority::{X509Authority, X509AuthorityError};

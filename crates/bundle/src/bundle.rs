@@ -1,0 +1,239 @@
+//! The bundle of one trust domain.
+
+use std::time::Duration;
+
+use plastron_id::{TrustDomain, TrustDomainRef};
+
+use crate::document::{self, BundleDocument, BundleError, Parsed};
+use crate::{JwtAuthority, X509Authority, pem};
+
+/// The authorities of a trust domain, by the kind of SVID they sign.
+///
+/// A bundle replaces the one before it as a whole: what is not in it is revoked (BUNDLE-06). One without X.509 authorities
+/// makes every X509-SVID of the trust domain invalid, and likewise for JWT (BUNDLE-22, X509-67). Spec: Trust Domain and
+/// Bundle §3.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Bundle {
+    trust_domain: TrustDomain,
+    x509_authorities: Vec<X509Authority>,
+    jwt_authorities: Vec<JwtAuthority>,
+    sequence: Option<u64>,
+    refresh_hint: Option<Duration>,
+}
+
+/// How long until a bundle without a hint is fetched again (BUNDLE-34).
+pub const DEFAULT_REFRESH: Duration = Duration::from_secs(5 * 60);
+
+/// The range that hints are brought into: a minute, as SPIRE's least, to a day (BUNDLE-17).
+pub const REFRESH_RANGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(24 * 60 * 60);
+
+impl Bundle {
+    /// A bundle without authorities.
+    pub fn new(trust_domain: TrustDomain) -> Self {
+        Self {
+            trust_domain,
+            x509_authorities: Vec::new(),
+            jwt_authorities: Vec::new(),
+            sequence: None,
+            refresh_hint: None,
+        }
+    }
+
+    /// Reads a bundle document. It does not say whose it is, so that is an argument (BUNDLE-04).
+    ///
+    /// # Errors
+    ///
+    /// A document that breaks a rule as a whole. Keys that cannot be used are left out and reported.
+    pub fn parse(trust_domain: TrustDomain, document: &[u8]) -> Result<Parsed, BundleError> {
+        BundleDocument::parse(document)?.to_bundle(trust_domain)
+    }
+
+    /// Reads a JWK Set of the Workload API, which has JWT keys alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse). Keys for other things are left out and reported (WAPI-49).
+    pub fn parse_jwks(trust_domain: TrustDomain, jwks: &[u8]) -> Result<Parsed, BundleError> {
+        BundleDocument::parse(jwks)?.to_jwt_bundle(trust_domain)
+    }
+
+    /// Reads certificates in DER that follow one another with nothing between, none included.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that do not divide into certificates (RS-09). Certificates that are no authorities are left out and reported
+    /// (AMB-13).
+    pub fn from_der(trust_domain: TrustDomain, der: &[u8]) -> Result<Parsed, BundleError> {
+        let mut parsed = Parsed::new(trust_domain);
+        let mut rest = der;
+        for index in 0.. {
+            if rest.is_empty() {
+                break;
+            }
+            let len = crate::certificate::len_of_first(rest).map_err(|_| BundleError::Der)?;
+            let (first, others) = rest.split_at(len);
+            parsed.add_certificate(index, first);
+            rest = others;
+        }
+        Ok(parsed)
+    }
+
+    /// Reads the certificates of a PEM text, one at least. What stands outside their lines is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// A text without certificates, or with a broken one. Certificates that are no authorities are left out and reported.
+    pub fn from_pem(trust_domain: TrustDomain, text: &str) -> Result<Parsed, BundleError> {
+        let mut parsed = Parsed::new(trust_domain);
+        for (index, der) in pem::certificates(text)?.iter().enumerate() {
+            parsed.add_certificate(index, der);
+        }
+        Ok(parsed)
+    }
+
+    /// Adds an X.509 authority; one that is there already is not added again (BUNDLE-24).
+    pub fn add_x509_authority(&mut self, authority: X509Authority) {
+        if !self.x509_authorities.contains(&authority) {
+            self.x509_authorities.push(authority);
+        }
+    }
+
+    /// Adds a JWT authority; one that is there already is not added again.
+    ///
+    /// # Errors
+    ///
+    /// Another key has the same `kid` (BUNDLE-24, AMB-19).
+    pub fn add_jwt_authority(&mut self, authority: JwtAuthority) -> Result<(), BundleError> {
+        match self.jwt_authority(authority.key_id()) {
+            None => {
+                self.jwt_authorities.push(authority);
+                Ok(())
+            }
+            Some(same) if same.public_key() == authority.public_key() => Ok(()),
+            Some(_) => Err(BundleError::ConflictingKeyId {
+                key_id: authority.key_id().into(),
+            }),
+        }
+    }
+
+    /// Sets the number of this version of the bundle; it must rise with every change (BUNDLE-13).
+    pub fn set_sequence(&mut self, sequence: Option<u64>) {
+        self.sequence = sequence;
+    }
+
+    /// Sets how often readers should look for a new version.
+    pub fn set_refresh_hint(&mut self, refresh_hint: Option<Duration>) {
+        self.refresh_hint = refresh_hint;
+    }
+
+    /// Whose bundle it is.
+    pub fn trust_domain(&self) -> TrustDomainRef<'_> {
+        self.trust_domain.as_ref()
+    }
+
+    /// The authorities that X509-SVIDs are verified with, and nothing else is.
+    pub fn x509_authorities(&self) -> &[X509Authority] {
+        &self.x509_authorities
+    }
+
+    /// The authorities that JWT-SVIDs are verified with, and nothing else is.
+    pub fn jwt_authorities(&self) -> &[JwtAuthority] {
+        &self.jwt_authorities
+    }
+
+    /// The JWT authority with this `kid`.
+    pub fn jwt_authority(&self, key_id: &str) -> Option<&JwtAuthority> {
+        self.jwt_authorities
+            .iter()
+            .find(|authority| authority.key_id() == key_id)
+    }
+
+    /// Whether it has no authorities, so that no SVID of the trust domain is valid (BUNDLE-22).
+    pub fn is_empty(&self) -> bool {
+        self.x509_authorities.is_empty() && self.jwt_authorities.is_empty()
+    }
+
+    /// The number of this version.
+    pub fn sequence(&self) -> Option<u64> {
+        self.sequence
+    }
+
+    /// How often its publisher wants readers to look, as it says.
+    pub fn refresh_hint(&self) -> Option<Duration> {
+        self.refresh_hint
+    }
+
+    /// How long to wait before looking for a new version: the hint within [`REFRESH_RANGE`], or [`DEFAULT_REFRESH`].
+    pub fn refresh_interval(&self) -> Duration {
+        self.refresh_hint.map_or(DEFAULT_REFRESH, |hint| {
+            hint.clamp(*REFRESH_RANGE.start(), *REFRESH_RANGE.end())
+        })
+    }
+
+    /// What a newly fetched bundle is, compared with this one, which is stored (AMB-27).
+    pub fn compare(&self, fetched: &Self) -> Freshness {
+        let same_content = self.x509_authorities == fetched.x509_authorities
+            && self.jwt_authorities == fetched.jwt_authorities
+            && self.refresh_hint == fetched.refresh_hint;
+        match (self.sequence, fetched.sequence) {
+            (Some(stored), Some(fetched)) if fetched < stored => Freshness::Older,
+            (stored, fetched) if same_content && stored == fetched => Freshness::Same,
+            (Some(stored), Some(fetched)) if stored == fetched => Freshness::NumberKept,
+            _ => Freshness::Newer,
+        }
+    }
+
+    /// Writes the bundle document.
+    pub fn to_document(&self) -> Vec<u8> {
+        document::write_document(self)
+    }
+
+    /// Writes the JWT keys as the plain JWK Set of the Workload API.
+    pub fn jwks(&self) -> Vec<u8> {
+        document::write_jwks(self)
+    }
+
+    /// The X.509 authorities in DER, one after the other.
+    pub fn x509_der(&self) -> Vec<u8> {
+        let certificates: Vec<&[u8]> = self
+            .x509_authorities
+            .iter()
+            .map(X509Authority::der)
+            .collect();
+        certificates.concat()
+    }
+
+    /// The X.509 authorities in PEM.
+    pub fn x509_pem(&self) -> String {
+        self.x509_authorities
+            .iter()
+            .map(|authority| pem::certificate(authority.der()))
+            .collect()
+    }
+}
+
+impl Parsed {
+    fn add_certificate(&mut self, index: usize, der: &[u8]) {
+        match X509Authority::parse(der) {
+            Ok(authority) => self.bundle.add_x509_authority(authority),
+            Err(error) => self.skipped.push(crate::Skipped {
+                index,
+                reason: error.into(),
+            }),
+        }
+    }
+}
+
+/// What a fetched bundle is to a stored one. Spec: Trust Domain and Bundle §4.1.1 (BUNDLE-13, AMB-27).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Freshness {
+    /// Take it: its number is higher, or one of the two has none and they differ.
+    Newer,
+    /// It is the same.
+    Same,
+    /// Its content changed and its number did not: take it, and tell somebody.
+    NumberKept,
+    /// Its number is lower: keep the stored one, and tell somebody.
+    Older,
+}

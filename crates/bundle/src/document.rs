@@ -1,0 +1,228 @@
+//! The bundle document: a JWK Set with what SPIFFE adds to it.
+//!
+//! Reading has two steps. [`BundleDocument`] takes the text apart, borrowing from it; what is wrong with the document as a
+//! whole is refused there. Then each key is made an authority or is skipped, and whoever asked is told which and why, since
+//! one key of tomorrow's must not cost today's (BUNDLE-19, BUNDLE-20, BUNDLE-33).
+//!
+//! Spec: Trust Domain and Bundle §4; RFC 7517.
+
+mod key;
+mod loose;
+mod write;
+
+use std::time::Duration;
+
+use plastron_id::TrustDomain;
+use serde::de::MapAccess;
+
+use crate::Bundle;
+use crate::json_object::{self, Faults, JsonError, Members};
+
+pub use key::{DocumentKey, SkipReason, Skipped};
+use loose::Loose;
+pub(crate) use write::{write_document, write_jwks};
+
+/// The most bytes of a document (BUNDLE-25): thousands of certificates, and what gRPC takes by default.
+pub const MAX_DOCUMENT_LEN: usize = 4 * 1024 * 1024;
+
+/// The most keys of a document (BUNDLE-25).
+pub const MAX_KEYS: usize = 4096;
+
+/// A bundle document, taken apart.
+#[derive(Clone, Debug)]
+pub struct BundleDocument<'a> {
+    keys: Vec<DocumentKey<'a>>,
+    sequence: Option<u64>,
+    refresh_hint: Option<Duration>,
+}
+
+impl<'a> BundleDocument<'a> {
+    /// Reads a document.
+    ///
+    /// # Errors
+    ///
+    /// What breaks a rule on the document as a whole; the keys may say what they like.
+    pub fn parse(document: &'a [u8]) -> Result<Self, BundleError> {
+        if document.len() > MAX_DOCUMENT_LEN {
+            return Err(BundleError::TooLong {
+                len: document.len(),
+            });
+        }
+        let text =
+            std::str::from_utf8(document).map_err(|_| BundleError::Json(JsonError::Syntax))?;
+        let mut members = DocumentMembers::default();
+        json_object::read(text, &mut members)?;
+        match members {
+            DocumentMembers {
+                fault: Some(fault), ..
+            } => Err(fault),
+            DocumentMembers { keys: None, .. } => Err(BundleError::Keys),
+            DocumentMembers {
+                keys: Some(keys),
+                sequence,
+                refresh_hint,
+                ..
+            } => Ok(Self {
+                keys,
+                sequence,
+                refresh_hint,
+            }),
+        }
+    }
+
+    /// The keys, in the order of the document.
+    pub fn keys(&self) -> &[DocumentKey<'a>] {
+        &self.keys
+    }
+
+    /// `spiffe_sequence`.
+    pub fn sequence(&self) -> Option<u64> {
+        self.sequence
+    }
+
+    /// `spiffe_refresh_hint`; a negative one counts as zero (BUNDLE-17).
+    pub fn refresh_hint(&self) -> Option<Duration> {
+        self.refresh_hint
+    }
+
+    /// Makes the bundle of `trust_domain` of it.
+    ///
+    /// # Errors
+    ///
+    /// Two JWT keys under one `kid` (BUNDLE-24).
+    pub(crate) fn to_bundle(&self, trust_domain: TrustDomain) -> Result<Parsed, BundleError> {
+        let mut parsed = Parsed::new(trust_domain);
+        parsed.bundle.set_sequence(self.sequence);
+        parsed.bundle.set_refresh_hint(self.refresh_hint);
+        for (index, key) in self.keys.iter().enumerate() {
+            let added = match key.kind() {
+                Ok(key::Use::X509) => key.x509_authority().map(|authority| {
+                    parsed.bundle.add_x509_authority(authority);
+                }),
+                Ok(key::Use::Jwt) => match key.jwt_authority() {
+                    Ok(authority) => {
+                        parsed.bundle.add_jwt_authority(authority)?;
+                        Ok(())
+                    }
+                    Err(reason) => Err(reason),
+                },
+                Err(reason) => Err(reason),
+            };
+            if let Err(reason) = added {
+                parsed.skipped.push(Skipped { index, reason });
+            }
+        }
+        Ok(parsed)
+    }
+
+    /// Takes it as a plain set of JWT keys, as the Workload API has them: they need not say what they are for.
+    ///
+    /// Spec: Workload API §6.2.2 (WAPI-48, WAPI-49, AMB-32).
+    pub(crate) fn to_jwt_bundle(&self, trust_domain: TrustDomain) -> Result<Parsed, BundleError> {
+        let mut parsed = Parsed::new(trust_domain);
+        for (index, key) in self.keys.iter().enumerate() {
+            let authority = key.check_jwt_use().and_then(|()| key.jwt_authority());
+            match authority {
+                Ok(authority) => parsed.bundle.add_jwt_authority(authority)?,
+                Err(reason) => parsed.skipped.push(Skipped { index, reason }),
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+/// A bundle, and what was left out of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Parsed {
+    /// What could be used.
+    pub bundle: Bundle,
+    /// What could not, in order.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Parsed {
+    pub(crate) fn new(trust_domain: TrustDomain) -> Self {
+        Self {
+            bundle: Bundle::new(trust_domain),
+            skipped: Vec::new(),
+        }
+    }
+}
+
+/// Why a document is refused as a whole.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// It has more bytes than [`MAX_DOCUMENT_LEN`] (BUNDLE-25).
+    #[error("bundle document of {len} bytes")]
+    TooLong {
+        /// Bytes given.
+        len: usize,
+    },
+    /// It is not a JSON object with different members (BUNDLE-09, BUNDLE-23).
+    #[error("unreadable bundle document")]
+    Json(#[from] JsonError),
+    /// It has no array `keys` (BUNDLE-18).
+    #[error("bundle document without an array of keys")]
+    Keys,
+    /// It has more keys than [`MAX_KEYS`] (BUNDLE-25).
+    #[error("bundle document with too many keys")]
+    TooManyKeys,
+    /// `spiffe_sequence` is not an integer from 0 to 2⁶⁴−1 (BUNDLE-14).
+    #[error("spiffe_sequence is not an integer of 64 bits")]
+    Sequence,
+    /// `spiffe_refresh_hint` is not an integer (BUNDLE-16).
+    #[error("spiffe_refresh_hint is not an integer")]
+    RefreshHint,
+    /// Two different JWT keys have this `kid` (BUNDLE-24, AMB-19).
+    #[error("two different keys have the kid {key_id:?}")]
+    ConflictingKeyId {
+        /// The `kid`.
+        key_id: Box<str>,
+    },
+    /// The certificates do not follow one another with nothing between (RS-09).
+    #[error("not a sequence of certificates")]
+    Der,
+    /// The text is not PEM, or has no certificate in it.
+    #[error("not PEM certificates")]
+    Pem,
+}
+
+/// The members of a document as they come. What is wrong with one of them is kept for the end, since an earlier rule may
+/// be broken further on.
+#[derive(Default)]
+struct DocumentMembers<'a> {
+    keys: Option<Vec<DocumentKey<'a>>>,
+    sequence: Option<u64>,
+    refresh_hint: Option<Duration>,
+    fault: Option<BundleError>,
+}
+
+impl<'de> Members<'de> for DocumentMembers<'de> {
+    fn member<A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        value: &mut A,
+        faults: &Faults,
+    ) -> Result<(), A::Error> {
+        match name {
+            "keys" => match value.next_value_seed(key::KeysSeed { faults })? {
+                Some(keys) if keys.len() > MAX_KEYS => self.fault = Some(BundleError::TooManyKeys),
+                Some(keys) => self.keys = Some(keys),
+                None => self.fault = Some(BundleError::Keys),
+            },
+            "spiffe_sequence" => match Loose::next(value, faults)? {
+                Loose::Unsigned(sequence) => self.sequence = Some(sequence),
+                _ => self.fault = Some(BundleError::Sequence),
+            },
+            "spiffe_refresh_hint" => match Loose::next(value, faults)? {
+                Loose::Unsigned(seconds) => self.refresh_hint = Some(Duration::from_secs(seconds)),
+                Loose::Negative => self.refresh_hint = Some(Duration::ZERO),
+                _ => self.fault = Some(BundleError::RefreshHint),
+            },
+            _ => json_object::skip(value, faults)?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,336 @@
+//! One key of a bundle document, before it is known to be of any use.
+//!
+//! Spec: Trust Domain and Bundle §4.2; RFC 7517 §4; X509-SVID §6; JWT-SVID §6.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64ct::{Base64, Encoding as _};
+use plastron_keys::{Jwk, PublicKey, PublicKeyError};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::loose::Loose;
+use crate::json_object::{self, Faults, Members, ObjectSeed, Skip, visit_scalars};
+use crate::{JwtAuthority, JwtAuthorityError, X509Authority, X509AuthorityError};
+
+/// One element of `keys`, borrowed from the document.
+#[derive(Clone, Debug, Default)]
+pub struct DocumentKey<'a> {
+    is_object: bool,
+    kty: Option<Cow<'a, str>>,
+    key_use: Option<Cow<'a, str>>,
+    kid: Option<Cow<'a, str>>,
+    x5c: X5c<'a>,
+    crv: Option<Cow<'a, str>>,
+    x: Option<Cow<'a, str>>,
+    y: Option<Cow<'a, str>>,
+    n: Option<Cow<'a, str>>,
+    e: Option<Cow<'a, str>>,
+    is_secret: bool,
+}
+
+/// The member `x5c`, of which only the first value counts (X509-81).
+#[derive(Clone, Debug, Default)]
+enum X5c<'a> {
+    #[default]
+    Absent,
+    First(Cow<'a, str>),
+    Malformed,
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Use {
+    X509,
+    Jwt,
+}
+
+impl DocumentKey<'_> {
+    /// `kty`, where it is a string.
+    pub fn kty(&self) -> Option<&str> {
+        self.kty.as_deref()
+    }
+
+    /// `use`, where it is a string.
+    pub fn key_use(&self) -> Option<&str> {
+        self.key_use.as_deref()
+    }
+
+    /// `kid`, where it is a string.
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// What it is for, if that is known. `wit-svid` is not while the WIT profile is off (AMB-25).
+    pub(super) fn kind(&self) -> Result<Use, SkipReason> {
+        if !self.is_object {
+            return Err(SkipReason::NotAnObject);
+        }
+        match self.key_use() {
+            Some(X509_SVID) => Ok(Use::X509),
+            Some(JWT_SVID) => Ok(Use::Jwt),
+            other => Err(SkipReason::Use(other.map(Box::from))),
+        }
+    }
+
+    /// Checks that it may be a JWT key where only such are expected (WAPI-49).
+    pub(super) fn check_jwt_use(&self) -> Result<(), SkipReason> {
+        if self.is_object && self.key_use.is_none() {
+            return Ok(());
+        }
+        match self.kind()? {
+            Use::Jwt => Ok(()),
+            Use::X509 => Err(SkipReason::Use(Some(X509_SVID.into()))),
+        }
+    }
+
+    /// The X.509 authority that it stands for (X509-80 to X509-83).
+    pub(super) fn x509_authority(&self) -> Result<X509Authority, SkipReason> {
+        let public_key = self.public_key()?;
+        let der = match &self.x5c {
+            X5c::Absent => return Err(SkipReason::Member("x5c")),
+            X5c::Malformed => return Err(SkipReason::Certificate),
+            X5c::First(first) => Base64::decode_vec(first).map_err(|_| SkipReason::Certificate)?,
+        };
+        let authority = X509Authority::parse(&der)?;
+        if *authority.public_key() != public_key {
+            return Err(SkipReason::OtherKey);
+        }
+        Ok(authority)
+    }
+
+    /// The JWT authority that it stands for (JWT-48 to JWT-54).
+    pub(super) fn jwt_authority(&self) -> Result<JwtAuthority, SkipReason> {
+        let public_key = self.public_key()?;
+        let kid = self.kid().unwrap_or_default();
+        Ok(JwtAuthority::new(kid, public_key)?)
+    }
+
+    fn public_key(&self) -> Result<PublicKey, SkipReason> {
+        if self.is_secret {
+            return Err(SkipReason::Secret);
+        }
+        let jwk = match self.kty() {
+            Some("EC") => Jwk::Ec {
+                crv: member("crv", &self.crv)?,
+                x: member("x", &self.x)?,
+                y: member("y", &self.y)?,
+            },
+            Some("RSA") => Jwk::Rsa {
+                n: member("n", &self.n)?,
+                e: member("e", &self.e)?,
+            },
+            Some("OKP") => Jwk::Okp {
+                crv: member("crv", &self.crv)?,
+                x: member("x", &self.x)?,
+            },
+            other => return Err(SkipReason::KeyType(other.map(Box::from))),
+        };
+        Ok(PublicKey::from_jwk(&jwk)?)
+    }
+}
+
+pub(super) const X509_SVID: &str = "x509-svid";
+pub(super) const JWT_SVID: &str = "jwt-svid";
+
+fn member<'a>(
+    name: &'static str,
+    value: &'a Option<Cow<'a, str>>,
+) -> Result<Cow<'a, str>, SkipReason> {
+    let value = value.as_deref().ok_or(SkipReason::Member(name))?;
+    Ok(Cow::Borrowed(value))
+}
+
+/// An element of `keys`, or a certificate among others, that was left out.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Skipped {
+    /// Its place, counted from zero.
+    pub index: usize,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key {}: {}", self.index, self.reason)
+    }
+}
+
+/// Why a key was left out of a bundle.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// It is not a JSON object.
+    #[error("not an object")]
+    NotAnObject,
+    /// `use` is missing, or names nothing known (BUNDLE-20, BUNDLE-30).
+    #[error("{}", OrMissing("use", .0))]
+    Use(Option<Box<str>>),
+    /// `kty` is missing, or names nothing known (BUNDLE-19, BUNDLE-27).
+    #[error("{}", OrMissing("kty", .0))]
+    KeyType(Option<Box<str>>),
+    /// This member is missing or has the wrong type (BUNDLE-33, X509-80).
+    #[error("no member {0}")]
+    Member(&'static str),
+    /// It has members of a private or symmetric key (JWT-52).
+    #[error("has private members")]
+    Secret,
+    /// Its members are not those of a usable key (BUNDLE-33, JWT-53).
+    #[error(transparent)]
+    PublicKey(#[from] PublicKeyError),
+    /// The first value of `x5c` is not base64 (X509-79, X509-83).
+    #[error("x5c is not base64")]
+    Certificate,
+    /// The certificate is no authority (X509-83, AMB-13).
+    #[error("{}", Caused(.0))]
+    X509Authority(#[from] X509AuthorityError),
+    /// The certificate is about another key than the members (X509-79, X509-83).
+    #[error("x5c is about another key")]
+    OtherKey,
+    /// It is no JWT authority (JWT-54).
+    #[error(transparent)]
+    JwtAuthority(#[from] JwtAuthorityError),
+}
+
+/// A member that has a value nobody knows, or none.
+struct OrMissing<'a>(&'static str, &'a Option<Box<str>>);
+
+impl fmt::Display for OrMissing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            None => write!(f, "no member {}", self.0),
+            Some(value) => write!(f, "unknown {} {value:?}", self.0),
+        }
+    }
+}
+
+/// An error in one line with what caused it: a skipped key is reported, not handled.
+struct Caused<'a>(&'a X509AuthorityError);
+
+impl fmt::Display for Caused<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        match std::error::Error::source(self.0) {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads the value of `keys`, which may turn out not to be a list.
+pub(super) struct KeysSeed<'s> {
+    pub(super) faults: &'s Faults,
+}
+
+impl<'de> DeserializeSeed<'de> for KeysSeed<'_> {
+    type Value = Option<Vec<DocumentKey<'de>>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeysSeed<'_> {
+    type Value = Option<Vec<DocumentKey<'de>>>;
+
+    visit_scalars!(None);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of keys")
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Skip::new(self.faults).visit_map(map)?;
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut keys = Vec::new();
+        while let Some(key) = list.next_element_seed(KeySeed {
+            faults: self.faults,
+        })? {
+            keys.push(key);
+        }
+        Ok(Some(keys))
+    }
+}
+
+/// Reads one element of `keys`, which may turn out not to be an object.
+struct KeySeed<'s> {
+    faults: &'s Faults,
+}
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = DocumentKey<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeySeed<'_> {
+    type Value = DocumentKey<'de>;
+
+    visit_scalars!(DocumentKey::default());
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(DocumentKey::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        Skip::new(self.faults).visit_seq(list)?;
+        Ok(DocumentKey::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let mut key = DocumentKey {
+            is_object: true,
+            ..DocumentKey::default()
+        };
+        ObjectSeed::new(&mut key, self.faults).visit_map(map)?;
+        Ok(key)
+    }
+}
+
+impl<'de> Members<'de> for DocumentKey<'de> {
+    fn member<A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        value: &mut A,
+        faults: &Faults,
+    ) -> Result<(), A::Error> {
+        let text = match name {
+            "kty" => &mut self.kty,
+            "use" => &mut self.key_use,
+            "kid" => &mut self.kid,
+            "crv" => &mut self.crv,
+            "x" => &mut self.x,
+            "y" => &mut self.y,
+            "n" => &mut self.n,
+            "e" => &mut self.e,
+            "x5c" => {
+                self.x5c = match Loose::next(value, faults)? {
+                    Loose::List(None) => X5c::Absent,
+                    Loose::List(Some(first)) => X5c::First(first),
+                    _ => X5c::Malformed,
+                };
+                return Ok(());
+            }
+            "d" | "p" | "q" | "dp" | "dq" | "qi" | "oth" | "k" => {
+                self.is_secret = true;
+                return json_object::skip(value, faults);
+            }
+            _ => return json_object::skip(value, faults),
+        };
+        *text = Loose::next(value, faults)?.text();
+        Ok(())
+    }
+}

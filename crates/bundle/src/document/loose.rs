@@ -1,0 +1,97 @@
+//! A JSON value of whatever type: a member of the wrong type spoils its key, not the document.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::json_object::{Faults, Skip};
+
+/// As much of a value as bundles have use for.
+pub(super) enum Loose<'de> {
+    Text(Cow<'de, str>),
+    /// A list, empty or with a string as its first element.
+    List(Option<Cow<'de, str>>),
+    Unsigned(u64),
+    Negative,
+    Other,
+}
+
+impl<'de> Loose<'de> {
+    /// The value of the member whose name was read.
+    pub(super) fn next<A: MapAccess<'de>>(
+        value: &mut A,
+        faults: &Faults,
+    ) -> Result<Self, A::Error> {
+        value.next_value_seed(LooseSeed(Skip::new(faults)))
+    }
+
+    pub(super) fn text(self) -> Option<Cow<'de, str>> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+struct LooseSeed<'s>(Skip<'s>);
+
+impl<'de> DeserializeSeed<'de> for LooseSeed<'_> {
+    type Value = Loose<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Loose<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for LooseSeed<'_> {
+    type Value = Loose<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Loose<'de>, E> {
+        Ok(Loose::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Loose<'de>, E> {
+        Ok(Loose::Text(Cow::Owned(text.into())))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Loose<'de>, E> {
+        Ok(Loose::Unsigned(number))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Loose<'de>, E> {
+        Ok(u64::try_from(number).map_or(Loose::Negative, Loose::Unsigned))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Loose<'de>, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Loose<'de>, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Loose<'de>, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Loose<'de>, A::Error> {
+        self.0.visit_map(map)?;
+        Ok(Loose::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Loose<'de>, A::Error> {
+        let Some(first) = list.next_element_seed(LooseSeed(self.0.inside()?))? else {
+            return Ok(Loose::List(None));
+        };
+        self.0.visit_seq(list)?;
+        Ok(match first.text() {
+            Some(first) => Loose::List(Some(first)),
+            None => Loose::Other,
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! Writing: the bundle document, and the plain JWK Set of the Workload API.
+
+use base64ct::{Base64, Encoding as _};
+use plastron_keys::PublicKey;
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+
+use super::key::{JWT_SVID, X509_SVID};
+use crate::{Bundle, JwtAuthority, X509Authority};
+
+/// Writes all that is published of a bundle.
+///
+/// Keys have the members that the standards name and no others (BUNDLE-31); an empty list is written as one (AMB-15).
+pub(crate) fn write_document(bundle: &Bundle) -> Vec<u8> {
+    let x509 = bundle.x509_authorities().iter().map(Key::X509);
+    let jwt = bundle.jwt_authorities().iter().map(|authority| Key::Jwt {
+        authority,
+        key_use: Some(JWT_SVID),
+    });
+    write(&Document {
+        keys: x509.chain(jwt).collect(),
+        spiffe_sequence: bundle.sequence(),
+        // Whole seconds, and a fraction counts as one (BUNDLE-16).
+        spiffe_refresh_hint: bundle
+            .refresh_hint()
+            .map(|hint| hint.as_secs() + u64::from(hint.subsec_nanos() > 0)),
+    })
+}
+
+/// Writes the JWT keys alone, without `use`, as SPIRE does (WAPI-48, AMB-32).
+pub(crate) fn write_jwks(bundle: &Bundle) -> Vec<u8> {
+    let keys = bundle.jwt_authorities().iter().map(|authority| Key::Jwt {
+        authority,
+        key_use: None,
+    });
+    write(&Document {
+        keys: keys.collect(),
+        spiffe_sequence: None,
+        spiffe_refresh_hint: None,
+    })
+}
+
+fn write(document: &Document<'_>) -> Vec<u8> {
+    serde_json::to_vec(document).expect("strings and integers are always JSON")
+}
+
+#[derive(serde::Serialize)]
+struct Document<'a> {
+    keys: Vec<Key<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spiffe_sequence: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spiffe_refresh_hint: Option<u64>,
+}
+
+enum Key<'a> {
+    /// No `kid`, and one certificate (X509-76, X509-77).
+    X509(&'a X509Authority),
+    Jwt {
+        authority: &'a JwtAuthority,
+        key_use: Option<&'static str>,
+    },
+}
+
+impl Serialize for Key<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let write_key = |map: &mut S::SerializeMap, key: &PublicKey| {
+            let jwk = key.jwk();
+            jwk.members()
+                .into_iter()
+                .try_for_each(|(name, value)| map.serialize_entry(name, value))
+        };
+        match self {
+            Self::X509(authority) => {
+                map.serialize_entry("use", X509_SVID)?;
+                write_key(&mut map, authority.public_key())?;
+                map.serialize_entry("x5c", &[Base64::encode_string(authority.der())])?;
+            }
+            Self::Jwt { authority, key_use } => {
+                if let Some(key_use) = key_use {
+                    map.serialize_entry("use", key_use)?;
+                }
+                map.serialize_entry("kid", authority.key_id())?;
+                write_key(&mut map, authority.public_key())?;
+            }
+        }
+        map.end()
+    }
+}
