@@ -34,6 +34,7 @@ mod jwk;
 mod jws;
 mod pkcs8;
 mod public_key;
+mod roca;
 pub mod rust_crypto;
 mod signing;
 mod verify;

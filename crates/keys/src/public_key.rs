@@ -11,6 +11,8 @@ use pki_types::AlgorithmIdentifier;
 use sha2::{Digest as _, Sha256};
 use spki::SubjectPublicKeyInfoRef;
 
+use crate::roca;
+
 /// A public key that can verify: EC points are on their curve and uncompressed, RSA moduli have 2048 to 8192 bits,
 /// exponents are odd and greater than one.
 ///
@@ -244,6 +246,9 @@ pub enum PublicKeyError {
     /// The modulus is even.
     #[error("RSA modulus is even")]
     EvenModulus,
+    /// The modulus comes from a broken generator and can be factored (CVE-2017-15361).
+    #[error("RSA modulus from a broken generator")]
+    BrokenModulus,
     /// The exponent is even, one, or has more than 33 bits, which bounds the work of a verification.
     #[error("unacceptable RSA exponent")]
     Exponent,
@@ -257,12 +262,16 @@ fn check_point(kind: PublicKeyKind, key: &[u8]) -> Result<(), PublicKeyError> {
         PublicKeyKind::EcP256 => uncompressed(32) && p256::PublicKey::from_sec1_bytes(key).is_ok(),
         PublicKeyKind::EcP384 => uncompressed(48) && p384::PublicKey::from_sec1_bytes(key).is_ok(),
         PublicKeyKind::EcP521 => uncompressed(66) && p521::PublicKey::from_sec1_bytes(key).is_ok(),
-        PublicKeyKind::Ed25519 => key.try_into().is_ok_and(|key| {
-            ed25519_dalek::VerifyingKey::from_bytes(key).is_ok_and(|key| !key.is_weak())
-        }),
+        PublicKeyKind::Ed25519 => key.try_into().is_ok_and(is_ed25519_key),
         PublicKeyKind::Rsa { .. } => true,
     };
     on_curve.then_some(()).ok_or(PublicKeyError::Point)
+}
+
+/// Whether `key` is the one encoding of a point that is not of small order. Spec: RFC 8032 §5.1.3.
+fn is_ed25519_key(key: &[u8; 32]) -> bool {
+    ed25519_dalek::VerifyingKey::from_bytes(key)
+        .is_ok_and(|point| !point.is_weak() && point.to_edwards().compress().as_bytes() == key)
 }
 
 fn rsa_kind(key: &[u8]) -> Result<PublicKeyKind, PublicKeyError> {
@@ -291,6 +300,9 @@ pub(crate) fn check_rsa(n: &[u8], e: &[u8]) -> Result<u16, PublicKeyError> {
     }
     if n.last().is_none_or(|byte| byte & 1 == 0) {
         return Err(PublicKeyError::EvenModulus);
+    }
+    if roca::is_marked(n) {
+        return Err(PublicKeyError::BrokenModulus);
     }
     // 33 bits is where AWS-LC, BoringSSL and *ring* draw the line.
     if e.last().is_none_or(|byte| byte & 1 == 0) || !(2..=33).contains(&bit_len(e)) {
