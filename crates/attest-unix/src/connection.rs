@@ -1,0 +1,237 @@
+//! A connection that knows who writes on it.
+//!
+//! The kernel marks each piece with the process that wrote it (`SO_PASSCRED`). Only what the process wrote that connected
+//! is ever read; the first piece of another ends all reading and loses the peer, while writing goes on, so that the server
+//! can still say why.
+//!
+//! Nothing is read before the peer's facts are taken, and nothing written before all has been read that was waiting then.
+//! So whatever answers the server's first words, such as the acknowledgement of its HTTP/2 settings, was written by a
+//! program that ran when its facts had been taken: see [`PeerHandle::spoken`](plastron_attest::PeerHandle::spoken).
+
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use plastron_attest::{BoxFuture, Peer};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::UnixStream;
+
+use crate::peer::UnixPeer;
+use crate::process::NoFacts;
+use crate::processes::Processes;
+use crate::sys;
+
+/// How much is read ahead to see the end of what was waiting. A client's first words are far less; one that has more to
+/// say than this without an answer is taken to be heard later.
+const AHEAD: usize = 64 * 1024;
+
+/// A connection of one process. Made by [`UnixListener::accept`](crate::UnixListener::accept).
+#[derive(Debug)]
+pub struct UnixConnection {
+    stream: UnixStream,
+    peer: Peer,
+    unix: Arc<UnixPeer>,
+    stage: Stage,
+    /// Read, but not asked for yet.
+    ahead: Vec<u8>,
+    /// How much of that has been asked for.
+    ahead_taken: usize,
+}
+
+enum Stage {
+    /// Nothing is known yet.
+    New,
+    /// The peer's facts are being taken. (The mutex is never locked: it makes the future shareable.)
+    Taking(Mutex<BoxFuture<'static, io::Result<()>>>),
+    /// They are; what was waiting is being read.
+    Draining,
+    Open,
+    /// Another process has written.
+    Overheard,
+}
+
+impl UnixConnection {
+    /// A connection that was accepted elsewhere.
+    ///
+    /// `SO_PASSCRED` must have been set on its listener before the peer connected: what it wrote before counts as written
+    /// by an unknown process, and loses the peer.
+    ///
+    /// # Errors
+    ///
+    /// `stream` is no Unix socket, or the agent is out of descriptors.
+    pub fn new(stream: UnixStream, processes: &Processes) -> io::Result<Self> {
+        let unix = UnixPeer::of_connection(stream.as_fd(), processes)?;
+        Ok(Self {
+            stream,
+            peer: Arc::clone(&unix).into_peer(),
+            unix,
+            stage: Stage::New,
+            ahead: Vec::new(),
+            ahead_taken: 0,
+        })
+    }
+
+    /// Who connected. Known from the start; its handle says more once it has been attested.
+    pub const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Takes the peer's facts, and reads what was waiting then.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match &mut self.stage {
+                Stage::Open | Stage::Overheard => return Poll::Ready(Ok(())),
+                Stage::New if self.unix.facts_are_taken() => self.stage = Stage::Draining,
+                Stage::New => {
+                    let unix = Arc::clone(&self.unix);
+                    self.stage = Stage::Taking(Mutex::new(Box::pin(async move {
+                        match unix.facts().await {
+                            Ok(_) | Err(NoFacts::Lost(_)) => Ok(()),
+                            Err(NoFacts::Failed(error)) => Err(error),
+                        }
+                    })));
+                }
+                Stage::Taking(taking) => {
+                    let taking = taking.get_mut().unwrap_or_else(PoisonError::into_inner);
+                    let taken = ready!(taking.as_mut().poll(cx));
+                    self.stage = if taken.is_ok() {
+                        Stage::Draining
+                    } else {
+                        Stage::New
+                    };
+                    taken?;
+                }
+                Stage::Draining => self.drain()?,
+            }
+        }
+    }
+
+    /// Reads until nothing is waiting. Never waits.
+    fn drain(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 4096];
+        while self.ahead.len() < AHEAD {
+            // Not by way of tokio, which may not know yet that something is waiting.
+            match sys::receive(self.stream.as_fd(), &mut buffer) {
+                Ok(received) if received.bytes == 0 => break,
+                Ok(received) if received.writer != self.unix.pid() => {
+                    self.overhear(received.writer);
+                    return Ok(());
+                }
+                Ok(received) => self.ahead.extend_from_slice(&buffer[..received.bytes]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.unix.drained();
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.stage = Stage::Open;
+        Ok(())
+    }
+
+    fn overhear(&mut self, writer: i32) {
+        self.unix.overheard(writer);
+        self.stage = Stage::Overheard;
+        self.ahead = Vec::new();
+        self.ahead_taken = 0;
+    }
+}
+
+impl AsyncRead for UnixConnection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_open(cx))?;
+        if matches!(this.stage, Stage::Overheard) {
+            // Whoever serves this connection learns it from the peer.
+            return Poll::Pending;
+        }
+        if into.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if this.ahead_taken < this.ahead.len() {
+            let ahead = &this.ahead[this.ahead_taken..];
+            let taken = ahead.len().min(into.remaining());
+            into.put_slice(&ahead[..taken]);
+            this.ahead_taken += taken;
+            if this.ahead_taken == this.ahead.len() {
+                this.ahead = Vec::new();
+                this.ahead_taken = 0;
+            }
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            ready!(this.stream.poll_read_ready(cx))?;
+            let from = this.unix.pid();
+            let received = this.stream.try_io(Interest::READABLE, || {
+                sys::receive_into(this.stream.as_fd(), into, from)
+            });
+            match received {
+                Ok(received) if received.bytes == 0 => return Poll::Ready(Ok(())),
+                Ok(received) if received.writer != from => {
+                    this.overhear(received.writer);
+                    return Poll::Pending;
+                }
+                Ok(_) => {
+                    this.unix.heard();
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => this.unix.drained(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for UnixConnection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.poll_open(cx))?;
+        Pin::new(&mut this.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.poll_open(cx))?;
+        Pin::new(&mut this.stream).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::New => "New",
+            Self::Taking(_) => "Taking",
+            Self::Draining => "Draining",
+            Self::Open => "Open",
+            Self::Overheard => "Overheard",
+        })
+    }
+}

@@ -1,0 +1,280 @@
+//! SHA-256 of programs, computed once for each state of a file.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::fstatfs;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{OnceCell, Semaphore};
+
+use crate::lanes::Lanes;
+use crate::seen::Unseen;
+
+/// How many digests are kept: programs on a machine that ask for identities, with room for upgrades.
+const KEPT: usize = 1024;
+
+/// How old the last change of a file must be for its digest to be kept. The time stamps of a file advance by clock ticks,
+/// so a change within the tick in which it was hashed would not show.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Files whose attributes are whatever some program says they are.
+const FUSE_SUPER_MAGIC: u64 = 0x6573_5546;
+
+/// A SHA-256 digest. Displayed in lower-case hexadecimal.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Digest([u8; 32]);
+
+/// Why there is no digest.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum NoDigest {
+    Unseen(Unseen),
+    TooLarge {
+        size: u64,
+        limit: u64,
+    },
+    /// What runs is not the file any more that did, or changed while it was read.
+    Changing,
+    Unreadable(i32),
+}
+
+/// The state of a file that has a digest.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+struct Key {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// The digests of programs seen lately.
+#[derive(Debug)]
+pub(crate) struct Digests {
+    kept: Mutex<Kept>,
+    under_way: Mutex<HashMap<Key, Arc<Flight>>>,
+    /// One file of each uid is read at a time, and so many of all.
+    lanes: Lanes,
+    readers: Arc<Semaphore>,
+}
+
+type Flight = OnceCell<Result<Digest, NoDigest>>;
+
+#[derive(Debug, Default)]
+struct Kept {
+    digests: HashMap<Key, (Digest, u64)>,
+    uses: u64,
+}
+
+impl Digests {
+    pub(crate) fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            kept: Mutex::default(),
+            under_way: Mutex::default(),
+            lanes: Lanes::new(1),
+            readers: Arc::new(Semaphore::new(cores.div_ceil(2))),
+        }
+    }
+
+    /// The digest of an open file, on behalf of a process of `uid`. Callers that want the same file wait for one reading
+    /// of it; when all of them have given up, it stops.
+    ///
+    /// # Errors
+    ///
+    /// The runtime is shutting down.
+    pub(crate) async fn of(
+        &self,
+        uid: u32,
+        file: File,
+        limit: Option<u64>,
+    ) -> io::Result<Result<Digest, NoDigest>> {
+        let key = match Key::of(&file) {
+            Ok(key) => key,
+            Err(error) => return Ok(Err(NoDigest::from(error))),
+        };
+        if let Some(limit) = limit.filter(|limit| key.size > *limit) {
+            return Ok(Err(NoDigest::TooLarge {
+                size: key.size,
+                limit,
+            }));
+        }
+        if !may_be_kept(&file, key) {
+            return self.read(uid, file, key).await;
+        }
+        if let Some(digest) = self.kept().find(key) {
+            return Ok(Ok(digest));
+        }
+        let flight = Arc::clone(lock(&self.under_way).entry(key).or_default());
+        let _seat = Seat {
+            under_way: &self.under_way,
+            key,
+            flight: &flight,
+        };
+        let digest = flight
+            .get_or_try_init(async || {
+                let digest = self.read(uid, file, key).await?;
+                if let Ok(digest) = digest {
+                    self.kept().keep(key, digest);
+                }
+                Ok::<_, io::Error>(digest)
+            })
+            .await?;
+        Ok(digest.clone())
+    }
+
+    async fn read(
+        &self,
+        uid: u32,
+        mut file: File,
+        key: Key,
+    ) -> io::Result<Result<Digest, NoDigest>> {
+        let wanted = Arc::new(AtomicBool::new(true));
+        let _unwanted_when_dropped = Unwanted(Arc::clone(&wanted));
+        let readers = Arc::clone(&self.readers);
+        let reader = readers.acquire_owned().await.map_err(io::Error::other)?;
+        self.lanes
+            .run(uid, move || {
+                let digest = read(&mut file, key, &wanted);
+                drop(reader);
+                digest
+            })
+            .await
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        lock(&self.kept)
+    }
+}
+
+/// Somebody waits for a file to be read. The last one takes it off the list.
+struct Seat<'a> {
+    under_way: &'a Mutex<HashMap<Key, Arc<Flight>>>,
+    key: Key,
+    flight: &'a Arc<Flight>,
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut under_way = lock(self.under_way);
+        // The map's and this one.
+        if Arc::strong_count(self.flight) == 2 || self.flight.initialized() {
+            under_way.remove(&self.key);
+        }
+    }
+}
+
+struct Unwanted(Arc<AtomicBool>);
+
+impl Drop for Unwanted {
+    fn drop(&mut self) {
+        self.0.store(false, Relaxed);
+    }
+}
+
+fn read(file: &mut File, key: Key, wanted: &AtomicBool) -> Result<Digest, NoDigest> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 128 * 1024];
+    let mut left = key.size;
+    while wanted.load(Relaxed) {
+        let bytes = file.read(&mut buffer)?;
+        if bytes == 0 {
+            // Unless it was written to meanwhile, in which case the digest is of no state that it ever had.
+            if left > 0 || Key::of(file)? != key {
+                break;
+            }
+            return Ok(Digest(hasher.finalize().into()));
+        }
+        hasher.update(&buffer[..bytes]);
+        let Some(rest) = left.checked_sub(bytes as u64) else {
+            break;
+        };
+        left = rest;
+    }
+    Err(NoDigest::Changing)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whether a file was changed just now is between it and the system's clock"
+)]
+fn may_be_kept(file: &File, key: Key) -> bool {
+    let fuse = fstatfs(file).map_or(true, |fs| fs.f_type as u64 == FUSE_SUPER_MAGIC);
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let changed = u64::try_from(key.changed.0).unwrap_or(u64::MAX);
+    !fuse && now.as_secs().saturating_sub(SETTLED.as_secs()) > changed
+}
+
+impl Key {
+    fn of(file: &File) -> io::Result<Self> {
+        let seen = file.metadata()?;
+        Ok(Self {
+            device: seen.dev(),
+            inode: seen.ino(),
+            size: seen.size(),
+            modified: (seen.mtime(), seen.mtime_nsec()),
+            changed: (seen.ctime(), seen.ctime_nsec()),
+        })
+    }
+}
+
+impl Kept {
+    fn find(&mut self, key: Key) -> Option<Digest> {
+        self.uses += 1;
+        let (digest, used) = self.digests.get_mut(&key)?;
+        *used = self.uses;
+        Some(*digest)
+    }
+
+    fn keep(&mut self, key: Key, digest: Digest) {
+        if self.digests.len() >= KEPT {
+            let oldest = self.digests.iter().min_by_key(|(_, (_, used))| *used);
+            if let Some(oldest) = oldest.map(|(key, _)| *key) {
+                self.digests.remove(&oldest);
+            }
+        }
+        self.uses += 1;
+        self.digests.insert(key, (digest, self.uses));
+    }
+}
+
+impl NoDigest {
+    /// In words for an operator.
+    pub(crate) fn words(&self, pid: i32) -> std::borrow::Cow<'static, str> {
+        match self {
+            Self::Unseen(unseen) => unseen.words(pid),
+            Self::TooLarge { size, limit } => {
+                format!("the program has {size} bytes, and at most {limit} are hashed").into()
+            }
+            Self::Changing => "the program changed while it was hashed".into(),
+            Self::Unreadable(code) => format!(
+                "the program cannot be read: {}",
+                io::Error::from_raw_os_error(*code)
+            )
+            .into(),
+        }
+    }
+}
+
+impl From<io::Error> for NoDigest {
+    fn from(error: io::Error) -> Self {
+        Self::Unreadable(error.raw_os_error().unwrap_or(libc::EIO))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,278 @@
+//! One program image of one process: what is held of it, what was seen of it, and whether that still holds.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+
+use plastron_attest::{AttestError, PeerLost};
+use rustix::event::{PollFd, PollFlags, poll};
+use tokio::sync::OnceCell;
+
+use crate::digest::{Digest, NoDigest};
+use crate::features::KernelFeatures;
+use crate::image::Image;
+use crate::lost::Lost;
+use crate::processes::Table;
+use crate::seen::{self, FileId, Seen, Unseen};
+use crate::status::Status;
+use crate::sys::{self, Ids};
+
+/// A process, held from when somebody connected until the last of its connections is gone.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    /// Whose lane and whose descriptors it counts to.
+    pub(crate) uid: u32,
+    pub(crate) lost: Lost,
+    pidfd: OwnedFd,
+    taken: OnceCell<Taken>,
+    digest: OnceCell<Result<Digest, NoDigest>>,
+    /// When all facts were last looked at, in the table's milliseconds.
+    pub(crate) looked_at: AtomicU64,
+    /// How many wait for it to be lost.
+    pub(crate) watchers: AtomicUsize,
+    /// How often the sweep has come by.
+    pub(crate) looks: AtomicU32,
+    /// A look at all facts is under way, and how often it should have been over.
+    pub(crate) looking: AtomicBool,
+    pub(crate) overdue: AtomicU32,
+    table: Weak<Table>,
+}
+
+/// The facts of one program image.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// Not known only where neither the kernel nor `/proc` tells.
+    pub(crate) ids: Option<Ids>,
+    pub(crate) image: Result<Image, Unseen>,
+    pub(crate) seen: Seen,
+}
+
+/// Why there are no facts.
+#[derive(Debug)]
+pub(crate) enum NoFacts {
+    Lost(PeerLost),
+    /// The agent's fault, not the peer's.
+    Failed(io::Error),
+}
+
+impl Process {
+    pub(crate) fn new(pid: i32, uid: u32, pidfd: OwnedFd, table: &Arc<Table>) -> Arc<Self> {
+        Arc::new(Self {
+            pid,
+            uid,
+            pidfd,
+            lost: Lost::default(),
+            taken: OnceCell::new(),
+            digest: OnceCell::new(),
+            looked_at: AtomicU64::new(0),
+            watchers: AtomicUsize::new(0),
+            // Spreads out the close looks at processes that came together.
+            looks: AtomicU32::new(pid.unsigned_abs()),
+            looking: AtomicBool::new(false),
+            overdue: AtomicU32::new(0),
+            table: Arc::downgrade(table),
+        })
+    }
+
+    /// The facts, taken now if nobody has yet.
+    pub(crate) async fn facts(self: &Arc<Self>, table: &Arc<Table>) -> Result<&Taken, NoFacts> {
+        self.lost.check()?;
+        self.taken
+            .get_or_try_init(async || {
+                let process = Arc::clone(self);
+                let features = table.features;
+                let now = table.now();
+                let taken = table
+                    .lanes
+                    .run(self.uid, move || process.take_facts(features))
+                    .await??;
+                self.looked_at.store(now, Relaxed);
+                Ok(taken)
+            })
+            .await
+            .map_err(|none| match none {
+                NoFacts::Lost(why) => NoFacts::Lost(self.lost.say(why)),
+                failed @ NoFacts::Failed(_) => failed,
+            })
+    }
+
+    /// The facts, if they have been taken.
+    pub(crate) fn facts_taken(&self) -> Option<&Taken> {
+        self.taken.get()
+    }
+
+    /// How old the facts are, in milliseconds.
+    pub(crate) fn age(&self, table: &Table) -> u64 {
+        table.now().saturating_sub(self.looked_at.load(Relaxed))
+    }
+
+    /// Frames the facts so that they are those of one image: the file that runs is looked at, then the image taken hold
+    /// of, then everything is looked at, that file again included; and then the image must still be there. (The image
+    /// alone would not do, since its memory can be kept in use by others after another program has taken its place.)
+    fn take_facts(&self, features: KernelFeatures) -> Result<Taken, NoFacts> {
+        let ids = self.ids(features)?;
+        let taken = if features.proc {
+            let before = seen::program_file(self.pid)?;
+            let image = seen::sort_out("environ", Image::open(self.pid, features.image))?;
+            let seen = Seen::look(self.pid)?;
+            if before.as_ref().copied() != seen.file() {
+                return Err(self.gone_or(PeerLost::ProgramChanged).into());
+            }
+            Taken { ids, image, seen }
+        } else {
+            Taken {
+                ids,
+                image: Err(Unseen::NoProc),
+                seen: Seen::nothing(),
+            }
+        };
+        self.check_against(&taken, features)?;
+        Ok(taken)
+    }
+
+    /// Looks at everything again; says that the peer is lost if anything has changed.
+    pub(crate) async fn look_closely(self: &Arc<Self>, table: &Arc<Table>) -> Result<(), NoFacts> {
+        let taken = self.facts(table).await?;
+        if !table.features.proc {
+            return Ok(self.check(table.features)?);
+        }
+        let now = table.now();
+        let pid = self.pid;
+        let seen = table.lanes.run(self.uid, move || Seen::look(pid)).await??;
+        // If it has exited or executed something, then that is why it looks different.
+        self.check(table.features)?;
+        if seen != taken.seen {
+            return Err(self.lost.say(PeerLost::FactsChanged).into());
+        }
+        self.looked_at.store(now, Relaxed);
+        Ok(())
+    }
+
+    /// Whether it lives, runs the program whose facts were taken, and has the same ids. Two system calls.
+    pub(crate) fn check(&self, features: KernelFeatures) -> Result<(), PeerLost> {
+        self.lost.check()?;
+        match self.taken.get() {
+            Some(taken) => self.check_against(taken, features),
+            None => check_alive(&self.pidfd),
+        }
+        .map_err(|why| self.lost.say(why))
+    }
+
+    fn check_against(&self, taken: &Taken, features: KernelFeatures) -> Result<(), PeerLost> {
+        // Ids need not be compared where they are unknown: what is missing was missing before.
+        if let (Some(ids), Some(before)) = (self.ids(features)?, taken.ids)
+            && ids != before
+        {
+            return Err(PeerLost::IdsChanged);
+        }
+        match &taken.image {
+            Err(_unseen) => check_alive(&self.pidfd),
+            Ok(image) => match image.is_current() {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(self.gone_or(PeerLost::ProgramChanged)),
+                Err(_error) => Err(self.gone_or(PeerLost::Unobservable)),
+            },
+        }
+    }
+
+    /// A process loses its memory a moment before it counts as exited.
+    fn gone_or(&self, otherwise: PeerLost) -> PeerLost {
+        if check_alive(&self.pidfd) == Err(PeerLost::Exited)
+            || Status::read(self.pid).is_ok_and(|status| !status.has_memory)
+            || check_alive(&self.pidfd) == Err(PeerLost::Exited)
+        {
+            return PeerLost::Exited;
+        }
+        otherwise
+    }
+
+    /// The ids it has now, if they can be seen.
+    fn ids(&self, features: KernelFeatures) -> Result<Option<Ids>, PeerLost> {
+        if features.pidfd_info {
+            return match sys::pidfd_ids(self.pidfd.as_fd()) {
+                Ok(None) => Err(PeerLost::Exited),
+                Ok(ids) => Ok(ids),
+                Err(_error) => Err(PeerLost::Unobservable),
+            };
+        }
+        let status = features.proc.then(|| Status::read(self.pid));
+        // Only then was it that of this process.
+        check_alive(&self.pidfd)?;
+        Ok(status.and_then(Result::ok).map(|status| status.ids))
+    }
+
+    /// The digest of what runs, computed once.
+    pub(crate) async fn digest(
+        self: &Arc<Self>,
+        table: &Arc<Table>,
+        limit: Option<u64>,
+        file: FileId,
+    ) -> Result<&Result<Digest, NoDigest>, NoFacts> {
+        let digest = self
+            .digest
+            .get_or_try_init(async || {
+                let pid = self.pid;
+                let opened = table
+                    .lanes
+                    .run(self.uid, move || File::open(format!("/proc/{pid}/exe")))
+                    .await?;
+                let program = match seen::sort_out("exe", opened)? {
+                    Ok(program) => program,
+                    Err(unseen) => return Ok(Err(NoDigest::Unseen(unseen))),
+                };
+                if FileId::of(&program)? != file {
+                    return Ok(Err(NoDigest::Changing));
+                }
+                table.digests.of(self.uid, program, limit).await
+            })
+            .await
+            .map_err(NoFacts::Failed)?;
+        self.check(table.features)?;
+        Ok(digest)
+    }
+}
+
+/// Whether the process of a pidfd has not exited. A zombie has.
+pub(crate) fn check_alive(pidfd: &OwnedFd) -> Result<(), PeerLost> {
+    let mut exit = [PollFd::new(pidfd, PollFlags::IN)];
+    match poll(&mut exit, Some(&rustix::event::Timespec::default())) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(PeerLost::Exited),
+        Err(_error) => Err(PeerLost::Unobservable),
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(table) = self.table.upgrade() {
+            table.forget(self);
+        }
+    }
+}
+
+impl From<PeerLost> for NoFacts {
+    fn from(lost: PeerLost) -> Self {
+        Self::Lost(lost)
+    }
+}
+
+impl From<io::Error> for NoFacts {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<NoFacts> for AttestError {
+    fn from(none: NoFacts) -> Self {
+        match none {
+            NoFacts::Lost(lost) => Self::Lost(lost),
+            NoFacts::Failed(error) => Self::Failed {
+                what: "looking at the process",
+                source: Box::new(error),
+            },
+        }
+    }
+}
