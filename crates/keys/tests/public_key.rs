@@ -1,5 +1,7 @@
 //! Which public keys are keys: SubjectPublicKeyInfo and JWK, good ones and bad ones.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::sync::LazyLock;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
