@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use self::subsets::Subsets;
+use self::subsets::{Subsets, position, starts_of};
 use crate::{RegistrationEntry, Selector, Selectors};
 
 /// All entries, in the operator's order, ready to be matched. Immutable: a change makes a new index.
@@ -20,7 +20,7 @@ pub struct EntryIndex {
     repeated: Vec<Arc<RegistrationEntry>>,
     /// Positions in `entries`, in the order of entry IDs.
     by_id: Vec<u32>,
-    /// Numbers of all selectors that entries ask for, the rarest first.
+    /// Numbers of all selectors that entries ask for.
     numbers: HashMap<Selector, u32>,
     subsets: Subsets,
     holders: Holders,
@@ -44,27 +44,19 @@ impl EntryIndex {
     /// Of entries with the same ID the first counts; the others are [`repeated`](Self::repeated).
     pub fn new(entries: impl IntoIterator<Item = RegistrationEntry>) -> Self {
         let mut entries: Vec<RegistrationEntry> = entries.into_iter().collect();
-        let repeated = take_repeated(&mut entries);
-
-        let numbers = number_selectors(&mut entries);
-        let sets: Vec<Vec<u32>> = entries
-            .iter()
-            .map(|entry| numbers_of(&numbers, &entry.selectors))
-            .collect();
-        let mut by_id: Vec<u32> = (0..position(entries.len())).collect();
-        by_id.sort_unstable_by_key(|&at| &entries[at as usize].id);
+        let (by_id, repeated) = order_by_id(&mut entries);
+        let (numbers, sets) = number_selectors(&mut entries);
         let mut expiries: Vec<_> = entries
             .iter()
             .filter_map(|entry| entry.expires_at)
             .collect();
         expiries.sort_unstable();
         expiries.dedup();
-
         Self {
-            repeated,
             by_id,
-            subsets: Subsets::new(&sets, numbers.len()),
+            repeated,
             holders: Holders::new(&sets, numbers.len()),
+            subsets: Subsets::new(sets, numbers.len()),
             sorts: sorts_of(numbers.keys()),
             numbers,
             expiries,
@@ -103,12 +95,17 @@ impl EntryIndex {
     /// At most `most` entries that a caller with these selectors does not match though he has some of what they ask
     /// for: those with the least missing first, and among them in the operator's order.
     ///
-    /// For explanations. Looks at no more than a few thousand entries, those with rare selectors first.
+    /// For explanations. Looks at no more than a few thousand entries, those that share a rare selector first.
     pub fn nearest(&self, caller: &Selectors, most: usize) -> Vec<NearEntry> {
-        let caller_numbers = numbers_of(&self.numbers, caller);
-        let candidates: BTreeSet<u32> = caller_numbers
-            .iter()
-            .flat_map(|&number| self.holders.of(number))
+        let mut shared: Vec<&[u32]> = self
+            .numbers_of(caller)
+            .into_iter()
+            .map(|number| self.holders.of(number))
+            .collect();
+        shared.sort_by_key(|holders| holders.len());
+        let candidates: BTreeSet<u32> = shared
+            .into_iter()
+            .flatten()
             .take(MAX_CANDIDATES)
             .copied()
             .collect();
@@ -178,9 +175,17 @@ impl EntryIndex {
 
     /// The entries whose selectors the caller has, expired or not, in the operator's order.
     fn having(&self, caller: &Selectors) -> impl Iterator<Item = &Arc<RegistrationEntry>> {
-        let mut found = self.subsets.of(&numbers_of(&self.numbers, caller)).members;
+        let mut found = self.subsets.of(&self.numbers_of(caller)).members;
         found.sort_unstable();
         found.into_iter().map(|at| &self.entries[at as usize])
+    }
+
+    /// The numbers of those selectors that any entry asks for.
+    fn numbers_of(&self, caller: &Selectors) -> Vec<u32> {
+        caller
+            .iter()
+            .filter_map(|selector| self.numbers.get(selector).copied())
+            .collect()
     }
 }
 
@@ -193,51 +198,50 @@ impl<'a> IntoIterator for &'a EntryIndex {
     }
 }
 
-/// Removes all but the first entry of each ID.
-fn take_repeated(entries: &mut Vec<RegistrationEntry>) -> Vec<Arc<RegistrationEntry>> {
-    let mut known = HashSet::with_capacity(entries.len());
-    entries
-        .extract_if(.., |entry| !known.insert(entry.id.clone()))
-        .map(Arc::new)
-        .collect()
-}
-
-/// Numbers the selectors from the rarest to the most frequent, and has the entries share their texts.
-fn number_selectors(entries: &mut [RegistrationEntry]) -> HashMap<Selector, u32> {
-    let mut counts = HashMap::<Selector, u32>::new();
-    for entry in &mut *entries {
-        entry.selectors = entry
-            .selectors
-            .iter()
-            .map(|selector| match counts.get_key_value(selector) {
-                Some((shared, _)) => shared.clone(),
-                None => selector.clone(),
-            })
-            .collect();
-        for selector in &entry.selectors {
-            *counts.entry(selector.clone()).or_default() += 1;
-        }
+/// Positions in the order of IDs. Removes and returns all but the first entry of each ID.
+fn order_by_id(entries: &mut Vec<RegistrationEntry>) -> (Vec<u32>, Vec<Arc<RegistrationEntry>>) {
+    let mut by_id: Vec<u32> = (0..position(entries.len())).collect();
+    by_id.sort_unstable_by_key(|&at| (&entries[at as usize].id, at));
+    let id = |at: u32| &entries[at as usize].id;
+    let repeated: HashSet<u32> = by_id
+        .windows(2)
+        .filter(|pair| id(pair[0]) == id(pair[1]))
+        .map(|pair| pair[1])
+        .collect();
+    if repeated.is_empty() {
+        return (by_id, Vec::new());
     }
-    let mut ranked: Vec<(u32, Selector)> = counts
-        .into_iter()
-        .map(|(selector, count)| (count, selector))
+    let mut positions = 0..;
+    let removed = entries
+        .extract_if(.., |_| {
+            positions.next().is_some_and(|at| repeated.contains(&at))
+        })
+        .map(Arc::new)
         .collect();
-    ranked.sort_unstable();
-    ranked
-        .into_iter()
-        .zip(0..)
-        .map(|((_, selector), number)| (selector, number))
-        .collect()
+    let (by_id, _) = order_by_id(entries);
+    (by_id, removed)
 }
 
-/// The numbers of those selectors that have one, ascending.
-fn numbers_of(numbers: &HashMap<Selector, u32>, selectors: &Selectors) -> Vec<u32> {
-    let mut known: Vec<u32> = selectors
-        .iter()
-        .filter_map(|selector| numbers.get(selector).copied())
-        .collect();
-    known.sort_unstable();
-    known
+/// Numbers the selectors, and has the entries share their texts. Returns the numbers, and those of each entry.
+fn number_selectors(entries: &mut [RegistrationEntry]) -> (HashMap<Selector, u32>, Vec<Vec<u32>>) {
+    let mut numbers = HashMap::<Selector, u32>::new();
+    let mut sets = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let mut set = Vec::with_capacity(entry.selectors.len());
+        entry.selectors.share(|selector| {
+            if let Some((shared, &number)) = numbers.get_key_value(selector) {
+                set.push(number);
+                return shared.clone();
+            }
+            let number = position(numbers.len());
+            set.push(number);
+            numbers.insert(selector.clone(), number);
+            selector.clone()
+        });
+        sets.push(set);
+    }
+    numbers.shrink_to_fit();
+    (numbers, sets)
 }
 
 fn sorts_of<'a>(selectors: impl Iterator<Item = &'a Selector>) -> BTreeSet<Box<str>> {
@@ -250,10 +254,6 @@ fn sorts_of<'a>(selectors: impl Iterator<Item = &'a Selector>) -> BTreeSet<Box<s
     sorts
 }
 
-fn position(len: usize) -> u32 {
-    u32::try_from(len).expect("four thousand million entries do not fit into memory")
-}
-
 /// Which entries ask for each selector, in the operator's order.
 #[derive(Clone, Debug, Default)]
 struct Holders {
@@ -264,16 +264,16 @@ struct Holders {
 
 impl Holders {
     fn new(sets: &[Vec<u32>], selectors: usize) -> Self {
-        let mut pairs: Vec<(u32, u32)> = sets
-            .iter()
-            .zip(0..)
-            .flat_map(|(set, at)| set.iter().map(move |&number| (number, at)))
-            .collect();
-        pairs.sort_unstable();
-        let starts = (0..=position(selectors))
-            .map(|number| position(pairs.partition_point(|pair| pair.0 < number)))
-            .collect();
-        let entries = pairs.into_iter().map(|(_, at)| at).collect();
+        let starts = starts_of(sets.iter().flatten().copied(), selectors);
+        let mut ends = starts.clone();
+        let mut entries = vec![0; sets.iter().map(Vec::len).sum()];
+        for (set, at) in sets.iter().zip(0..) {
+            for &number in set {
+                let end = &mut ends[number as usize];
+                entries[*end as usize] = at;
+                *end += 1;
+            }
+        }
         Self { starts, entries }
     }
 

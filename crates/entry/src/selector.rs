@@ -162,6 +162,13 @@ impl Selectors {
         self.0.iter()
     }
 
+    /// Replaces each selector by an equal one.
+    pub(crate) fn share(&mut self, mut equal: impl FnMut(&Selector) -> Selector) {
+        for selector in &mut self.0 {
+            *selector = equal(selector);
+        }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -220,7 +220,7 @@ fn the_nearest_entries_miss_the_least() {
 #[test]
 fn an_explanation_looks_at_a_bounded_number_of_entries_the_rare_ones_first() {
     let crowd =
-        (0..20_000).map(|i| entry(&format!("{i}"), &["unix:uid:1", &format!("unix:path:/{i}")]));
+        (0..5_000).map(|i| entry(&format!("{i}"), &["unix:uid:1", &format!("unix:path:/{i}")]));
     let rare = entry("rare", &["unix:gid:5", "unix:path:/rare"]);
     let index = index(crowd.chain([rare]));
     let near = index.nearest(&selectors(["unix:uid:1", "unix:gid:5"]), usize::MAX);
@@ -229,105 +229,6 @@ fn an_explanation_looks_at_a_bounded_number_of_entries_the_rare_ones_first() {
         near.iter()
             .any(|near| near.entry.spiffe_id.path() == "/rare")
     );
-}
-
-/// Looks at entries that were needed to match one caller, and how many matched.
-fn cost(index: &EntryIndex, caller: &Selectors) -> (usize, usize) {
-    let found = index.subsets.of(&numbers_of(&index.numbers, caller));
-    (found.looks, found.members.len())
-}
-
-#[test]
-fn the_cost_of_a_match_does_not_grow_with_the_number_of_entries() {
-    const MANY: usize = 100_000;
-    let at = |i: usize| format!("{i}");
-    let path = |i: usize| format!("unix:path:/srv/{i}");
-    let pair = |i: usize| [format!("k8s:ns:{}", i / 316), format!("k8s:sa:{}", i % 316)];
-    // 85 choose 3 is 98,770.
-    let triples = || {
-        (0..85).flat_map(|a| {
-            (0..a).flat_map(move |b| {
-                (0..b).map(move |c| [a, b, c].map(|n| format!("k8s:pod-label:{n}")))
-            })
-        })
-    };
-    let bits = |i: usize| {
-        (0..17)
-            .map(move |bit| format!("k8s:pod-label:{bit}:{}", (i >> bit) & 1))
-            .collect()
-    };
-    let subset_and_common = |i: usize| -> Vec<String> {
-        let chosen = (0..17)
-            .filter(move |bit| i >> bit & 1 == 1)
-            .map(|bit| format!("unix:supplementary_gid:{bit}"));
-        chosen.chain(["unix:uid:0".to_owned()]).collect()
-    };
-    let caller_of_20 = |own: &[&str]| {
-        let common = (0..20).map(|gid| format!("unix:supplementary_gid:{gid}"));
-        selectors(common.chain(own.iter().map(|&text| text.to_owned())))
-    };
-
-    for (what, sets, caller, matches, most) in [
-        (
-            "each program its own entry, all of one user",
-            (0..MANY)
-                .map(|i| vec!["unix:uid:1000".to_owned(), path(i)])
-                .collect::<Vec<_>>(),
-            caller_of_20(&["unix:uid:1000", "unix:path:/srv/777"]),
-            1,
-            4,
-        ),
-        (
-            "the same, and the caller runs another program",
-            (0..MANY)
-                .map(|i| vec!["unix:uid:1000".to_owned(), path(i)])
-                .collect(),
-            caller_of_20(&["unix:uid:1000", "unix:path:/srv/none"]),
-            0,
-            0,
-        ),
-        (
-            "every pair of 316 namespaces and 316 accounts",
-            (0..316 * 316).map(|i| pair(i).to_vec()).collect(),
-            caller_of_20(&["k8s:ns:5", "k8s:sa:7"]),
-            1,
-            32,
-        ),
-        (
-            "every triple of 85 labels",
-            triples().map(Vec::from).collect(),
-            selectors((0..6).map(|n| format!("k8s:pod-label:{}", n * 13))),
-            20,
-            400,
-        ),
-        (
-            "seventeen labels of two values, all combinations",
-            (0..1 << 17).map(bits).collect(),
-            selectors::<String>(bits(0x1_5a5a)),
-            1,
-            600,
-        ),
-        (
-            "all sets of the caller's groups, with one selector that he lacks",
-            (1..1 << 16).map(subset_and_common).collect(),
-            caller_of_20(&["unix:uid:1000"]),
-            0,
-            0,
-        ),
-    ] {
-        let sizes = sets.len();
-        let entries = sets.into_iter().enumerate().map(|(i, set)| {
-            let id = format!("spiffe://td/{}", at(i)).parse().unwrap();
-            RegistrationEntry::builder(id, selectors(set))
-                .build()
-                .unwrap()
-        });
-        let index = EntryIndex::new(entries);
-        assert_eq!(index.len(), sizes);
-        let (looks, found) = cost(&index, &caller);
-        assert_eq!(found, matches, "{what}");
-        assert!(looks <= most, "{what}: {looks} looks");
-    }
 }
 
 proptest! {
