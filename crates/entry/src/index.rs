@@ -1,12 +1,14 @@
 //! Finds the entries that a caller matches, however many there are.
 
+mod sets;
 mod subsets;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use self::subsets::{Subsets, position, starts_of};
+use self::sets::{Sets, position};
+use self::subsets::Subsets;
 use crate::{RegistrationEntry, Selector, Selectors};
 
 /// All entries, in the operator's order, ready to be matched. Immutable: a change makes a new index.
@@ -15,15 +17,16 @@ use crate::{RegistrationEntry, Selector, Selectors};
 /// selectors and of the entries that match. Beside the entries themselves the index takes a few dozen bytes for each.
 #[derive(Clone, Debug, Default)]
 pub struct EntryIndex {
-    entries: Vec<Arc<RegistrationEntry>>,
+    entries: Entries,
     /// Entries left out, since an earlier one has the same ID.
-    repeated: Vec<Arc<RegistrationEntry>>,
+    repeated: Entries,
     /// Positions in `entries`, in the order of entry IDs.
     by_id: Vec<u32>,
     /// Numbers of all selectors that entries ask for.
     numbers: HashMap<Selector, u32>,
     subsets: Subsets,
-    holders: Holders,
+    /// Positions of the entries that ask for each selector.
+    holders: Sets,
     sorts: BTreeSet<Box<str>>,
     /// When entries expire, in that order.
     expiries: Vec<SystemTime>,
@@ -43,7 +46,7 @@ impl EntryIndex {
     ///
     /// Of entries with the same ID the first counts; the others are [`repeated`](Self::repeated).
     pub fn new(entries: impl IntoIterator<Item = RegistrationEntry>) -> Self {
-        let mut entries: Vec<RegistrationEntry> = entries.into_iter().collect();
+        let mut entries: Vec<_> = entries.into_iter().map(Arc::new).collect();
         let (by_id, repeated) = order_by_id(&mut entries);
         let (numbers, sets) = number_selectors(&mut entries);
         let mut expiries: Vec<_> = entries
@@ -55,12 +58,12 @@ impl EntryIndex {
         Self {
             by_id,
             repeated,
-            holders: Holders::new(&sets, numbers.len()),
+            holders: sets.transposed(numbers.len()),
             subsets: Subsets::new(sets, numbers.len()),
             sorts: sorts_of(numbers.keys()),
             numbers,
             expiries,
-            entries: entries.into_iter().map(Arc::new).collect(),
+            entries,
         }
     }
 
@@ -100,7 +103,7 @@ impl EntryIndex {
         let mut shared: Vec<&[u32]> = self
             .numbers_of(caller)
             .into_iter()
-            .map(|number| self.holders.of(number))
+            .map(|number| self.holders.get(number))
             .collect();
         shared.sort_by_key(|holders| holders.len());
         let candidates: BTreeSet<u32> = shared
@@ -198,8 +201,10 @@ impl<'a> IntoIterator for &'a EntryIndex {
     }
 }
 
+type Entries = Vec<Arc<RegistrationEntry>>;
+
 /// Positions in the order of IDs. Removes and returns all but the first entry of each ID.
-fn order_by_id(entries: &mut Vec<RegistrationEntry>) -> (Vec<u32>, Vec<Arc<RegistrationEntry>>) {
+fn order_by_id(entries: &mut Entries) -> (Vec<u32>, Entries) {
     let mut by_id: Vec<u32> = (0..position(entries.len())).collect();
     by_id.sort_unstable_by_key(|&at| (&entries[at as usize].id, at));
     let id = |at: u32| &entries[at as usize].id;
@@ -216,19 +221,19 @@ fn order_by_id(entries: &mut Vec<RegistrationEntry>) -> (Vec<u32>, Vec<Arc<Regis
         .extract_if(.., |_| {
             positions.next().is_some_and(|at| repeated.contains(&at))
         })
-        .map(Arc::new)
         .collect();
     let (by_id, _) = order_by_id(entries);
     (by_id, removed)
 }
 
 /// Numbers the selectors, and has the entries share their texts. Returns the numbers, and those of each entry.
-fn number_selectors(entries: &mut [RegistrationEntry]) -> (HashMap<Selector, u32>, Vec<Vec<u32>>) {
+fn number_selectors(entries: &mut Entries) -> (HashMap<Selector, u32>, Sets) {
     let mut numbers = HashMap::<Selector, u32>::new();
-    let mut sets = Vec::with_capacity(entries.len());
+    let mut sets = Sets::default();
+    let mut set = Vec::new();
     for entry in entries {
-        let mut set = Vec::with_capacity(entry.selectors.len());
-        entry.selectors.share(|selector| {
+        // Nobody else has it yet, so this clones nothing.
+        Arc::make_mut(entry).selectors.share(|selector| {
             if let Some((shared, &number)) = numbers.get_key_value(selector) {
                 set.push(number);
                 return shared.clone();
@@ -238,7 +243,7 @@ fn number_selectors(entries: &mut [RegistrationEntry]) -> (HashMap<Selector, u32
             numbers.insert(selector.clone(), number);
             selector.clone()
         });
-        sets.push(set);
+        sets.push(set.drain(..));
     }
     numbers.shrink_to_fit();
     (numbers, sets)
@@ -252,35 +257,6 @@ fn sorts_of<'a>(selectors: impl Iterator<Item = &'a Selector>) -> BTreeSet<Box<s
         }
     }
     sorts
-}
-
-/// Which entries ask for each selector, in the operator's order.
-#[derive(Clone, Debug, Default)]
-struct Holders {
-    /// Where the entries of each selector start in `entries`; one more for the end of the last.
-    starts: Vec<u32>,
-    entries: Vec<u32>,
-}
-
-impl Holders {
-    fn new(sets: &[Vec<u32>], selectors: usize) -> Self {
-        let starts = starts_of(sets.iter().flatten().copied(), selectors);
-        let mut ends = starts.clone();
-        let mut entries = vec![0; sets.iter().map(Vec::len).sum()];
-        for (set, at) in sets.iter().zip(0..) {
-            for &number in set {
-                let end = &mut ends[number as usize];
-                entries[*end as usize] = at;
-                *end += 1;
-            }
-        }
-        Self { starts, entries }
-    }
-
-    fn of(&self, number: u32) -> &[u32] {
-        let number = number as usize;
-        &self.entries[self.starts[number] as usize..self.starts[number + 1] as usize]
-    }
 }
 
 /// How many entries [`EntryIndex::nearest`] looks at: enough for people, and a bound on what anybody may cost who asks.

@@ -12,6 +12,8 @@
 use std::cmp::Ordering::{Equal, Greater, Less};
 use std::ops::Range;
 
+use super::sets::{Sets, position, starts_of};
+
 /// Many sets of numbers below some bound, each of at least one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Subsets {
@@ -23,10 +25,8 @@ pub(super) struct Subsets {
     needs: Vec<u32>,
     /// The sets in the order of their words, as positions in what was given.
     members: Vec<u32>,
-    /// The words in that order, one after the other.
-    words: Vec<u32>,
-    /// Where each word starts in `words`; one more for the end of the last.
-    bounds: Vec<u32>,
+    /// The words in that order.
+    words: Sets,
 }
 
 /// A run of sets that agree in their first ranks.
@@ -66,35 +66,25 @@ const FEW: u32 = 8;
 
 impl Subsets {
     /// Takes the sets, each without repetition and of numbers below `bound`.
-    pub(super) fn new(mut sets: Vec<Vec<u32>>, bound: usize) -> Self {
-        let ranks = ranks(&sets, bound);
-        for set in &mut sets {
-            for number in &mut *set {
-                *number = ranks[*number as usize];
-            }
-            set.sort_unstable();
-        }
+    pub(super) fn new(mut sets: Sets, bound: usize) -> Self {
+        let ranks = ranks(sets.numbers(), bound);
+        sets.renumber(|number| ranks[number as usize]);
         let mut members: Vec<u32> = (0..position(sets.len())).collect();
-        members.sort_by(|&a, &b| sets[a as usize].cmp(&sets[b as usize]));
-        let mut words = Vec::with_capacity(sets.iter().map(Vec::len).sum());
-        let mut bounds = Vec::with_capacity(sets.len() + 1);
-        bounds.push(0);
-        for &member in &members {
-            words.extend_from_slice(&sets[member as usize]);
-            bounds.push(position(words.len()));
-        }
-        let nodes = starts_of(sets.iter().filter_map(|set| set.first().copied()), bound)
+        members.sort_by_key(|&member| sets.get(member));
+        let words = sets.ordered(&members);
+        let leasts = words.iter().filter_map(|word| word.first().copied());
+        let nodes = starts_of(leasts, bound)
             .windows(2)
             .zip(0..)
             .map(|(run, rank)| Node::new(rank, run[0]..run[1]))
             .collect();
+        let needs = Vec::new();
         let mut subsets = Self {
             ranks,
             nodes,
-            needs: Vec::new(),
+            needs,
             members,
             words,
-            bounds,
         };
         subsets.split();
         subsets
@@ -125,7 +115,7 @@ impl Subsets {
         self.needs.extend(common);
         let first = self.nodes.len();
         for member in run {
-            let Some(&rank) = self.word(member).get(depth) else {
+            let Some(&rank) = self.words.get(member).get(depth) else {
                 continue;
             };
             match self.nodes[first..].last_mut() {
@@ -141,12 +131,12 @@ impl Subsets {
     fn common(&self, mut run: Range<u32>, depth: usize) -> Vec<u32> {
         let mut common = run
             .next()
-            .map_or_else(Vec::new, |member| self.word(member)[depth..].to_vec());
+            .map_or_else(Vec::new, |member| self.words.get(member)[depth..].to_vec());
         for member in run {
             if common.is_empty() {
                 break;
             }
-            common.retain(|rank| self.word(member)[depth..].binary_search(rank).is_ok());
+            common.retain(|rank| self.words.get(member)[depth..].binary_search(rank).is_ok());
         }
         common
     }
@@ -176,7 +166,7 @@ impl Subsets {
             let Some(first) = children.first() else {
                 for member in node.run.clone() {
                     found.looks += 1;
-                    if is_subset(&self.word(member)[depth..], rest) {
+                    if is_subset(&self.words.get(member)[depth..], rest) {
                         found.members.push(self.members[member as usize]);
                     }
                 }
@@ -205,21 +195,16 @@ impl Subsets {
         }
         found
     }
-
-    fn word(&self, at: u32) -> &[u32] {
-        let at = at as usize;
-        slice(&self.words, &(self.bounds[at]..self.bounds[at + 1]))
-    }
 }
 
 fn slice<'a, T>(all: &'a [T], range: &Range<u32>) -> &'a [T] {
     &all[range.start as usize..range.end as usize]
 }
 
-/// Where each number below `bound` stands when they are put in the order of how many sets they are in.
-fn ranks(sets: &[Vec<u32>], bound: usize) -> Vec<u32> {
+/// Where each number below `bound` stands when they are put in the order of how often they occur.
+fn ranks(numbers: &[u32], bound: usize) -> Vec<u32> {
     let mut counts = vec![0_u32; bound];
-    for &number in sets.iter().flatten() {
+    for &number in numbers {
         counts[number as usize] += 1;
     }
     let mut order: Vec<u32> = (0..position(bound)).collect();
@@ -249,23 +234,6 @@ fn skip<T>(sorted: &[T], mut less: impl FnMut(&T) -> bool) -> &[T] {
     &sorted[rest..]
 }
 
-/// Where the occurrences of each number start when they are put in order; one more for the end of the last.
-pub(super) fn starts_of(numbers: impl Iterator<Item = u32>, bound: usize) -> Vec<u32> {
-    let mut starts = vec![0; bound + 1];
-    for number in numbers {
-        starts[number as usize + 1] += 1;
-    }
-    for at in 1..starts.len() {
-        starts[at] += starts[at - 1];
-    }
-    starts
-}
-
-/// A length as it is kept.
-pub(super) fn position(len: usize) -> u32 {
-    u32::try_from(len).expect("four thousand million of anything do not fit into memory")
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -282,7 +250,11 @@ mod tests {
             .chain(given)
             .max()
             .map_or(0, |&greatest| greatest as usize + 1);
-        let mut found = Subsets::new(sets.to_vec(), bound).of(given);
+        let mut all = Sets::default();
+        for set in sets {
+            all.push(set.iter().copied());
+        }
+        let mut found = Subsets::new(all, bound).of(given);
         found.members.sort_unstable();
         let given: BTreeSet<u32> = given.iter().copied().collect();
         let plain: Vec<u32> = (0..)
