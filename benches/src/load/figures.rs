@@ -33,6 +33,8 @@ pub(crate) struct Scale {
     rest: Duration,
     watch: Duration,
     starts: usize,
+    /// Entries: some and many.
+    entries: [usize; 2],
 }
 
 impl Scale {
@@ -47,6 +49,7 @@ impl Scale {
         rest: Duration::from_secs(10),
         watch: Duration::from_secs(30),
         starts: 20,
+        entries: [10_000, 100_000],
     };
     pub(crate) const QUICK: Self = Self {
         rounds: 2,
@@ -59,6 +62,7 @@ impl Scale {
         rest: Duration::from_secs(1),
         watch: Duration::from_secs(2),
         starts: 2,
+        entries: [1_000, 10_000],
     };
 }
 
@@ -74,8 +78,8 @@ pub(crate) struct Figures {
 }
 
 /// Names for `--only`.
-const NAMES: [&str; 8] = [
-    "first", "one-shot", "fetch", "jwt", "streams", "change", "idle", "start",
+const NAMES: [&str; 9] = [
+    "first", "one-shot", "fetch", "jwt", "streams", "change", "idle", "start", "match",
 ];
 
 impl Figures {
@@ -143,6 +147,11 @@ impl Figures {
         }
         if self.wanted("start") {
             self.start(&mut report).await?;
+        }
+        if self.wanted("match") {
+            for count in self.scale.entries {
+                inside::matching(&mut report, count)?;
+            }
         }
         Ok(report)
     }

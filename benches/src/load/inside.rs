@@ -1,12 +1,14 @@
 //! Figures of the libraries, without a socket.
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use plastron_entry::{EntryIndex, RegistrationEntry, Selectors};
 use plastron_keys::{KeyBackend, KeyType, verify};
 use plastron_keys_aws_lc::AwsLc;
 
-use crate::{Result, clock};
+use crate::report::{Figure, Reach, Report};
+use crate::{Result, clock, target};
 
 /// Bytes of a certificate that are signed, about.
 const MESSAGE: [u8; 600] = [7; 600];
@@ -30,6 +32,67 @@ pub(crate) fn verification() -> Result<Duration> {
         let _ = black_box(check());
     }]);
     Ok(took)
+}
+
+/// How long it takes to find one caller's entries among `count`, and what each entry takes in memory.
+pub(crate) fn matching(report: &mut Report, count: usize) -> Result<()> {
+    let entry = |number: usize| -> Result<RegistrationEntry> {
+        let id = format!("spiffe://example.org/ns/shop/service/{number}").parse()?;
+        let path = format!("unix:path:/usr/lib/shop/service-{number}");
+        let selectors = [
+            format!("unix:uid:{}", 10_000 + number / 3),
+            "unix:group:shop".to_owned(),
+            path,
+        ];
+        Ok(RegistrationEntry::builder(id, selectors_of(&selectors)?).build()?)
+    };
+    let before = target::own_memory()?;
+    let began = clock::now();
+    let index = EntryIndex::new((0..count).map(entry).collect::<Result<Vec<_>>>()?);
+    let built = clock::now() - began;
+    let each = target::own_memory()?
+        .anonymous
+        .saturating_sub(before.anonymous) as f64
+        / count as f64;
+    let number = count / 2;
+    let caller = selectors_of(&[
+        format!("unix:uid:{}", 10_000 + number / 3),
+        "unix:gid:500".to_owned(),
+        "unix:group:shop".to_owned(),
+        "unix:supplementary_group:staff".to_owned(),
+        format!("unix:path:/usr/lib/shop/service-{number}"),
+    ])?;
+    let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    if index.matching(&caller, now).len() != 1 {
+        return Err("the caller matches one entry".into());
+    }
+    let [took] = medians([&mut || drop(black_box(index.matching(&caller, now)))]);
+    let figure = |figure| vec![Some(figure)];
+    let limit = Reach::AtMost(Figure::Time(Duration::from_micros(20)));
+    report.row(
+        format!("match one caller among {count} entries"),
+        figure(Figure::Time(took)),
+        limit,
+    );
+    report.row(
+        "… memory per entry",
+        figure(Figure::KiB(each)),
+        Reach::AtMost(Figure::KiB(1.0)),
+    );
+    report.row(
+        "… index built in",
+        figure(Figure::Time(built)),
+        Reach::AtMost(Figure::Time(Duration::from_secs(1))),
+    );
+    Ok(())
+}
+
+fn selectors_of(texts: &[String]) -> Result<Selectors> {
+    let mut selectors = Selectors::default();
+    for text in texts {
+        selectors.insert(text.parse()?);
+    }
+    Ok(selectors)
 }
 
 /// The median time of each, batches of them taking turns.

@@ -231,18 +231,7 @@ impl Target {
     }
 
     pub(crate) fn memory(&self) -> Result<Memory> {
-        let status = self.proc("status")?;
-        let kib = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            line.split_whitespace().nth(1)?.parse().ok()
-        };
-        match (kib("VmRSS"), kib("RssAnon")) {
-            (Some(resident), Some(anonymous)) => Ok(Memory {
-                resident,
-                anonymous,
-            }),
-            _ => Err("no memory figures in /proc/PID/status".into()),
-        }
+        memory_of(self.pid)
     }
 
     pub(crate) fn descriptors(&self) -> Result<usize> {
@@ -274,6 +263,26 @@ impl Target {
 pub(crate) struct Memory {
     pub(crate) resident: u64,
     pub(crate) anonymous: u64,
+}
+
+/// Of this process.
+pub(crate) fn own_memory() -> Result<Memory> {
+    memory_of(std::process::id())
+}
+
+fn memory_of(pid: u32) -> Result<Memory> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let kib = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    };
+    match (kib("VmRSS"), kib("RssAnon")) {
+        (Some(resident), Some(anonymous)) => Ok(Memory {
+            resident,
+            anonymous,
+        }),
+        _ => Err("no memory figures in /proc/PID/status".into()),
+    }
 }
 
 fn configuration(more: bool) -> String {
