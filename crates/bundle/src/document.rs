@@ -7,7 +7,6 @@
 //! Spec: Trust Domain and Bundle §4; RFC 7517.
 
 mod key;
-mod loose;
 mod write;
 
 use std::time::Duration;
@@ -16,10 +15,9 @@ use plastron_id::TrustDomain;
 use serde::de::MapAccess;
 
 use crate::Bundle;
-use crate::json_object::{self, Faults, JsonError, Members};
+use crate::json_object::{self, Faults, JsonError, Loose, Members};
 
 pub use key::{DocumentKey, SkipReason, Skipped};
-use loose::Loose;
 pub(crate) use write::{write_document, write_jwks};
 
 /// The most bytes of a document (BUNDLE-25): thousands of certificates, and what gRPC takes by default.

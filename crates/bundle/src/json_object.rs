@@ -4,12 +4,16 @@
 //! so a document of ours with two is refused (RS-02, BUNDLE-23, JWT-16, JWT-36). Members are handed to whoever knows them,
 //! in one pass and without a tree. `plastron-svid` reads the parts of tokens with this too.
 
+mod loose;
+
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+pub use loose::Loose;
 
 /// How deep values of members that nobody knows may nest.
 ///
@@ -146,12 +150,8 @@ impl<'de> Names<'de> {
     }
 }
 
-/// A string, borrowed unless it has escapes.
-#[derive(Debug)]
-pub struct Text<'de>(
-    /// The string.
-    pub Cow<'de, str>,
-);
+/// A name, borrowed unless it has escapes.
+struct Text<'de>(Cow<'de, str>);
 
 impl<'de> serde::Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -9,8 +9,7 @@ use base64ct::{Base64, Encoding as _};
 use plastron_keys::{Jwk, PublicKey, PublicKeyError};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::loose::Loose;
-use crate::json_object::{self, Faults, Members, ObjectSeed, Skip, visit_scalars};
+use crate::json_object::{self, Faults, Loose, Members, ObjectSeed, Skip, visit_scalars};
 use crate::{JwtAuthority, JwtAuthorityError, X509Authority, X509AuthorityError};
 
 /// One element of `keys`, borrowed from the document.

@@ -1,32 +1,53 @@
-//! A JSON value of whatever type: a member of the wrong type spoils its key, not the document.
+//! A JSON value of whatever type, for members whose wrong type must not make the whole document unreadable.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::json_object::{Faults, Skip};
+use super::{Faults, Skip};
 
-/// As much of a value as bundles have use for.
-pub(super) enum Loose<'de> {
+/// As much of a value as the documents of SPIFFE have use for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Loose<'de> {
+    /// A string, borrowed unless it has escapes.
     Text(Cow<'de, str>),
     /// A list, empty or with a string as its first element.
     List(Option<Cow<'de, str>>),
+    /// An integer that fits.
     Unsigned(u64),
+    /// A negative integer.
     Negative,
+    /// A number with a fraction or an exponent, or beyond 64 bits.
+    Float(f64),
+    /// Anything else.
     Other,
 }
 
 impl<'de> Loose<'de> {
     /// The value of the member whose name was read.
-    pub(super) fn next<A: MapAccess<'de>>(
-        value: &mut A,
-        faults: &Faults,
-    ) -> Result<Self, A::Error> {
+    ///
+    /// # Errors
+    ///
+    /// What is not JSON, and values that nest deeper than [`MAX_NESTING`](super::MAX_NESTING).
+    pub fn next<A: MapAccess<'de>>(value: &mut A, faults: &Faults) -> Result<Self, A::Error> {
         value.next_value_seed(LooseSeed(Skip::new(faults)))
     }
 
-    pub(super) fn text(self) -> Option<Cow<'de, str>> {
+    /// The next element of a list.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    pub fn next_element<A: SeqAccess<'de>>(
+        list: &mut A,
+        faults: &Faults,
+    ) -> Result<Option<Self>, A::Error> {
+        list.next_element_seed(LooseSeed(Skip::new(faults)))
+    }
+
+    /// The string, if it is one.
+    pub fn text(self) -> Option<Cow<'de, str>> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,
@@ -67,8 +88,8 @@ impl<'de> Visitor<'de> for LooseSeed<'_> {
         Ok(u64::try_from(number).map_or(Loose::Negative, Loose::Unsigned))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Loose<'de>, E> {
-        Ok(Loose::Other)
+    fn visit_f64<E>(self, number: f64) -> Result<Loose<'de>, E> {
+        Ok(Loose::Float(number))
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Loose<'de>, E> {
