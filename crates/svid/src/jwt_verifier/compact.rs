@@ -1,0 +1,88 @@
+//! The three parts of a compact JWS.
+//!
+//! Each is base64url without padding; one text stands for one sequence of bytes, so that a token cannot be varied. Spec: RFC
+//! 7515 §3.1, §5.2 (JWT-01 to JWT-03, JWT-16).
+
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use plastron_bundle::json_object::JsonError;
+
+use super::JwtError;
+
+/// The most bytes of a token (JWT-40): twice what our own issuer's 32 audiences of 1 KiB come to.
+pub const MAX_TOKEN_LEN: usize = 96 * 1024;
+
+/// The most bytes of a header. Three members take a hundred, and the `kid` may be long.
+const MAX_HEADER_LEN: usize = 2048;
+
+/// Bytes of a signature under an RSA key of 8192 bits.
+const MAX_SIGNATURE_LEN: usize = 1024;
+
+/// A token, split and not decoded.
+pub(super) struct Compact<'t> {
+    signed: &'t str,
+    header: &'t str,
+    payload: &'t str,
+    signature: &'t str,
+}
+
+impl<'t> Compact<'t> {
+    pub(super) fn split(token: &'t str) -> Result<Self, JwtError> {
+        if token.len() > MAX_TOKEN_LEN {
+            return Err(JwtError::TooLong { len: token.len() });
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(JwtError::NotCompact)?;
+        let (header, payload) = signed.split_once('.').ok_or(JwtError::NotCompact)?;
+        if payload.contains('.') {
+            return Err(JwtError::NotCompact);
+        }
+        Ok(Self {
+            signed,
+            header,
+            payload,
+            signature,
+        })
+    }
+
+    /// What the signature is of, exactly as it was received (JWT-37).
+    pub(super) fn signed(&self) -> &'t [u8] {
+        self.signed.as_bytes()
+    }
+
+    pub(super) fn header(&self) -> Result<Decoded<MAX_HEADER_LEN>, JwtError> {
+        Decoded::new(self.header, "header")
+    }
+
+    pub(super) fn payload(&self) -> Result<String, JwtError> {
+        const BASE64: JwtError = JwtError::Base64 { part: "payload" };
+        let payload = Base64UrlUnpadded::decode_vec(self.payload).map_err(|_| BASE64)?;
+        String::from_utf8(payload).map_err(|_| JwtError::Claims(JsonError::Syntax))
+    }
+
+    pub(super) fn signature(&self) -> Result<Decoded<MAX_SIGNATURE_LEN>, JwtError> {
+        Decoded::new(self.signature, "signature")
+    }
+}
+
+/// A decoded part that needs no allocation.
+pub(super) struct Decoded<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Decoded<N> {
+    fn new(base64: &str, part: &'static str) -> Result<Self, JwtError> {
+        let mut bytes = [0; N];
+        let len = Base64UrlUnpadded::decode(base64, &mut bytes)
+            .map_err(|_| JwtError::Base64 { part })?
+            .len();
+        Ok(Self { bytes, len })
+    }
+}
+
+impl<const N: usize> std::ops::Deref for Decoded<N> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
