@@ -32,6 +32,8 @@ mod entry_id;
 mod index;
 mod registration;
 mod selector;
+#[cfg(feature = "spire")]
+pub mod spire;
 
 pub use dns_name::DnsNameError;
 pub use entry_id::{EntryId, EntryIdError};
