@@ -1,5 +1,7 @@
 //! Keys come, sign, and go, as the clock says. Time is a number that the tests add to.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::time::{Duration, SystemTime};
 
 use plastron_authority::{Authority, AuthorityError, Done, Kind, Phase, Policy, State};

@@ -23,6 +23,8 @@ pub use refusal::Refusal;
 pub use server::Server;
 pub use services::OtherService;
 pub use stats::{ConnectionRefused, Method, Stats};
+/// A gRPC status code, as [`Refusal`] has it.
+pub use tonic::Code;
 
 mod admission;
 mod call;

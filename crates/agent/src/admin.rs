@@ -1,0 +1,213 @@
+//! The agent's own service, beside the Workload API on the same socket: what an operator asks a running agent.
+//!
+//! Open to root and to the agent's user. Anybody may have his own processes explained.
+
+use std::{sync::Arc, time::SystemTime};
+
+use plastron_attest::Interest;
+use plastron_entry::RegistrationEntry;
+use plastron_id::TrustDomainRef;
+use plastron_wire::agent::v1 as proto;
+use tonic::{Request, Response, Status};
+
+use crate::{
+    agent::Core,
+    callers::Caller,
+    upstream::{AuthorityState, Done, Kind, Phase},
+};
+
+/// Entries shown that almost match.
+const NEAR_ENTRIES: usize = 5;
+
+/// The service, over a running agent.
+#[derive(Clone)]
+pub(crate) struct Admin {
+    core: Arc<Core>,
+    /// The agent's own user, who may do what root may.
+    uid: u32,
+}
+
+impl Admin {
+    pub(crate) fn new(core: Arc<Core>, uid: u32) -> Self {
+        Self { core, uid }
+    }
+
+    /// Who asks. The server puts the attested caller beside each request.
+    fn uid_of<T>(request: &Request<T>) -> Result<u32, Status> {
+        let caller = request.extensions().get::<Arc<Arc<Caller>>>();
+        caller.map(|caller| caller.peer().uid).ok_or_else(|| Status::internal("request without a caller"))
+    }
+
+    fn is_operator(&self, uid: u32) -> bool {
+        uid == 0 || uid == self.uid
+    }
+
+    fn bundle_sequence(&self) -> u64 {
+        self.core.upstream.bundle().borrow().sequence().unwrap_or_default()
+    }
+
+    fn require_operator<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let uid = Self::uid_of(request)?;
+        if self.is_operator(uid) {
+            return Ok(());
+        }
+        Err(Status::permission_denied(format!("uid {uid} may not ask this: only root and the agent's user (uid {}) may", self.uid)))
+    }
+}
+
+#[tonic::async_trait]
+impl proto::agent_server::Agent for Admin {
+    async fn explain(&self, request: Request<proto::ExplainRequest>) -> Result<Response<proto::ExplainResponse>, Status> {
+        let asker = Self::uid_of(&request)?;
+        let pid = request.get_ref().pid;
+        let peer = self.core.processes.peer_of_pid(pid).map_err(|error| Status::not_found(format!("process {pid} cannot be looked at: {error}")))?;
+        if !self.is_operator(asker) && asker != peer.uid {
+            return Err(Status::permission_denied(format!("process {pid} is not one of uid {asker}: only root and the agent's user may ask")));
+        }
+        let evidence = self
+            .core
+            .callers
+            .attest(&peer, &Interest::all())
+            .await
+            .map_err(|error| Status::unavailable(format!("process {pid} cannot be attested: {error}")))?;
+        let registry = self.core.callers.registry();
+        let entitled = registry.entitled(&evidence, self.core.clock.now());
+        let near = registry.entries().nearest(&evidence.selectors, NEAR_ENTRIES);
+        Ok(Response::new(proto::ExplainResponse {
+            facts: Some(facts(&evidence)),
+            selectors: evidence.selectors.iter().map(ToString::to_string).collect(),
+            missing: evidence.missing.iter().map(|missing| proto::Missing { what: missing.what.into(), why: missing.why.to_string() }).collect(),
+            matching: entitled.entries.iter().map(|entry| show(entry)).collect(),
+            near: near
+                .into_iter()
+                .map(|near| proto::NearEntry {
+                    entry: Some(show(&near.entry)),
+                    missing_selectors: near.missing.iter().map(ToString::to_string).collect(),
+                })
+                .collect(),
+        }))
+    }
+
+    async fn get_bundle(&self, request: Request<proto::GetBundleRequest>) -> Result<Response<proto::GetBundleResponse>, Status> {
+        self.require_operator(&request)?;
+        let name = &request.get_ref().trust_domain;
+        let own = self.core.upstream.bundle().borrow().clone();
+        let bundle = if name.is_empty() || name == own.trust_domain().as_str() {
+            own
+        } else {
+            let registry = self.core.callers.registry();
+            let name = TrustDomainRef::parse(name).map_err(|error| Status::invalid_argument(format!("{name:?} is no trust domain: {error}")))?;
+            registry.foreign().get(name).cloned().ok_or_else(|| Status::not_found(format!("no bundle of {name} is known")))?
+        };
+        Ok(Response::new(proto::GetBundleResponse {
+            trust_domain: bundle.trust_domain().to_string(),
+            document: bundle.to_document().into(),
+            sequence: bundle.sequence().unwrap_or_default(),
+        }))
+    }
+
+    async fn rotate_authority(&self, request: Request<proto::RotateAuthorityRequest>) -> Result<Response<proto::RotateAuthorityResponse>, Status> {
+        self.require_operator(&request)?;
+        let kinds: &'static [Kind] = match request.get_ref().kind() {
+            proto::AuthorityKind::Unspecified => &[Kind::X509, Kind::Jwt],
+            proto::AuthorityKind::X509 => &[Kind::X509],
+            proto::AuthorityKind::Jwt => &[Kind::Jwt],
+        };
+        let done = self.core.upstream.rotate(kinds).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let authorities = self.core.upstream.authorities();
+        Ok(Response::new(proto::RotateAuthorityResponse {
+            authorities: authorities.iter().filter(|authority| kinds.contains(&authority.kind)).map(show_authority).collect(),
+            bundle_sequence: self.bundle_sequence(),
+            done: done.iter().map(say).collect(),
+        }))
+    }
+
+    async fn get_status(&self, request: Request<proto::GetStatusRequest>) -> Result<Response<proto::GetStatusResponse>, Status> {
+        self.require_operator(&request)?;
+        let core = &self.core;
+        let standing = core.health.standing();
+        let now = core.clock.now();
+        Ok(Response::new(proto::GetStatusResponse {
+            version: env!("CARGO_PKG_VERSION").into(),
+            trust_domain: core.settings.trust_domain.to_string(),
+            started_at: Some(timestamp(core.started_at)),
+            uptime_seconds: now.duration_since(core.started_at).unwrap_or_default().as_secs(),
+            ready: standing.ready,
+            entries: core.callers.registry().entries().len() as u64,
+            connections: core.metrics.connections(),
+            streams: core.metrics.streams(),
+            reload: standing.reload.map(|reload| proto::Reload {
+                ok: reload.error.is_none(),
+                at: Some(timestamp(reload.at)),
+                error: reload.error.unwrap_or_default(),
+                warnings: reload.warnings,
+            }),
+            missing: core.blind_spots.iter().map(|missing| proto::Missing { what: missing.what.into(), why: missing.why.to_string() }).collect(),
+            authorities: core.upstream.authorities().iter().map(show_authority).collect(),
+            bundle_sequence: self.bundle_sequence(),
+            problems: standing.problems,
+        }))
+    }
+}
+
+fn facts(evidence: &plastron_attest::Evidence) -> proto::Facts {
+    let value = |name: &str| evidence.selectors.iter().find_map(|selector| selector.to_string().strip_prefix(name).map(str::to_owned));
+    let facts = &evidence.facts;
+    proto::Facts {
+        pid: facts.pid,
+        uid: Some(facts.uid),
+        gid: Some(facts.gid),
+        groups: facts.groups.clone(),
+        user: value("unix:user:"),
+        group: value("unix:group:"),
+        path: facts.path.as_ref().map(|path| path.display().to_string()),
+        sha256: value("unix:sha256:"),
+        started_at: None,
+    }
+}
+
+fn show_authority(authority: &AuthorityState) -> proto::Authority {
+    proto::Authority {
+        kind: match authority.kind {
+            Kind::X509 => proto::AuthorityKind::X509,
+            Kind::Jwt => proto::AuthorityKind::Jwt,
+        }
+        .into(),
+        id: authority.id.clone(),
+        phase: match authority.phase {
+            Phase::Prepared => proto::AuthorityPhase::Prepared,
+            Phase::Active => proto::AuthorityPhase::Active,
+            Phase::Old => proto::AuthorityPhase::Old,
+        }
+        .into(),
+        not_before: Some(timestamp(authority.created_at)),
+        not_after: Some(timestamp(authority.ends_at)),
+    }
+}
+
+fn say(done: &Done) -> String {
+    let name = |kind: &Kind| match kind {
+        Kind::X509 => "X.509",
+        Kind::Jwt => "JWT",
+    };
+    match done {
+        Done::Prepared { kind, id } => format!("prepared and published {} authority {id}", name(kind)),
+        Done::Activated { kind, id } => format!("activated {} authority {id}", name(kind)),
+        Done::Retired { kind, id } => format!("retired {} authority {id}", name(kind)),
+    }
+}
+
+fn show(entry: &RegistrationEntry) -> proto::Entry {
+    proto::Entry {
+        id: entry.id.to_string(),
+        spiffe_id: entry.spiffe_id.to_string(),
+        selectors: entry.selectors.iter().map(ToString::to_string).collect(),
+        hint: entry.hint.to_string(),
+    }
+}
+
+/// A moment as protobuf writes it. Before 1970 there are no agents.
+fn timestamp(time: SystemTime) -> prost_types::Timestamp {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    prost_types::Timestamp { seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: since.subsec_nanos().cast_signed() }
+}

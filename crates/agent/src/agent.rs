@@ -1,0 +1,162 @@
+//! The parts, put together.
+
+use std::{
+    sync::Arc,
+    time::SystemTime,
+};
+
+use pki_types::UnixTime;
+use plastron_attest::{Missing, WorkloadAttestor};
+use plastron_attest_unix::{Processes, UnixConnection, UnixListener};
+use plastron_keys::KeyBackend;
+use plastron_wire::agent::v1::agent_server::AgentServer;
+use plastron_wire::agent::v1 as proto;
+use plastron_workload_api::{Accept, Limits, Server};
+use tokio::{sync::Notify, task::JoinSet};
+
+use crate::{
+    Registry, Settings,
+    admin::Admin,
+    answers::{Answers, Desk},
+    audit::Audit,
+    callers::Callers,
+    clock::Clock,
+    health::Health,
+    jwt::JwtCache,
+    metrics::Metrics,
+    serve::Service,
+    upstream::Upstream,
+};
+
+/// What an agent is built from: each can be another team's.
+pub struct Parts {
+    /// Who signs.
+    pub upstream: Arc<dyn Upstream>,
+    /// Who makes keys and checks signatures.
+    pub keys: Arc<dyn KeyBackend>,
+    /// Who looks at callers.
+    pub attestors: Vec<Box<dyn WorkloadAttestor>>,
+    /// The processes that its listeners hold.
+    pub processes: Processes,
+    /// Where releases and refusals are recorded.
+    pub audit: Audit,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What is wrong, if anything.
+    pub health: Arc<Health>,
+    /// What the attestors cannot see on this machine, and why.
+    pub blind_spots: Vec<Missing>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// A running agent.
+pub struct Agent {
+    core: Arc<Core>,
+    entries_changed: Arc<Notify>,
+    /// Ends with the agent.
+    _tasks: JoinSet<()>,
+}
+
+/// What serving a call needs.
+pub(crate) struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) upstream: Arc<dyn Upstream>,
+    pub(crate) keys: Arc<dyn KeyBackend>,
+    pub(crate) callers: Callers,
+    pub(crate) answers: Answers,
+    pub(crate) jwt: Arc<JwtCache>,
+    pub(crate) processes: Processes,
+    pub(crate) audit: Audit,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) blind_spots: Vec<Missing>,
+    pub(crate) clock: Clock,
+    pub(crate) started_at: SystemTime,
+}
+
+impl Agent {
+    /// Starts the agent's tasks. It answers nobody before [`Agent::serve`].
+    ///
+    /// Called within a Tokio runtime.
+    pub fn start(settings: Settings, registry: Registry, parts: Parts) -> Self {
+        let registry = Arc::new(registry);
+        let Parts { upstream, keys, attestors, processes, audit, metrics, health, blind_spots, clock } = parts;
+        let (desk, answers, counts) = Desk::new(settings.clone(), clock.clone(), keys.clone(), upstream.clone(), registry.clone());
+        let (jwt, renewer) = JwtCache::new(&settings, clock.clone(), upstream.clone());
+        metrics.watch(counts, jwt.clone());
+        let core = Arc::new(Core {
+            callers: Callers::new(attestors, settings.attestation_timeout, registry),
+            started_at: clock.now(),
+            settings,
+            upstream,
+            keys,
+            answers,
+            jwt,
+            processes,
+            audit,
+            metrics,
+            health,
+            blind_spots,
+            clock,
+        });
+        let entries_changed = Arc::new(Notify::new());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(desk.run());
+        tasks.spawn(renewer);
+        tasks.spawn(expire_entries(core.clone(), entries_changed.clone()));
+        Self { core, entries_changed, _tasks: tasks }
+    }
+
+    /// Puts other entries and foreign bundles in force. Open streams follow at once. Returns how many connected callers
+    /// are entitled to something else now.
+    pub async fn replace(&self, registry: Registry) -> usize {
+        let registry = Arc::new(registry);
+        self.core.answers.registry_changed(registry.clone());
+        let changed = self.core.callers.replace(registry, self.core.clock.now()).await;
+        self.entries_changed.notify_one();
+        changed
+    }
+
+    /// Serves the Workload API and the agent's own service on `listener` until `shutdown` completes, and then until what
+    /// is on its way has been sent. `uid` is the user who may ask the agent's own service what root may.
+    pub async fn serve(&self, listener: UnixListener, limits: Limits, uid: u32, shutdown: impl Future<Output = ()>) {
+        let service = Service(self.core.clone());
+        let admin = AgentServer::new(Admin::new(self.core.clone(), uid));
+        let server = Server::new(service.clone(), service, limits).service(admin, proto::FILE_DESCRIPTOR_SET);
+        self.core.metrics.serve(server.stats());
+        server.serve(Incoming(listener), shutdown).await;
+    }
+}
+
+/// Connections as the server takes them.
+struct Incoming(UnixListener);
+
+impl Accept for Incoming {
+    type Connection = UnixConnection;
+
+    async fn accept(&mut self) -> std::io::Result<UnixConnection> {
+        self.0.accept().await
+    }
+}
+
+impl Core {
+    /// What time it is for certificates and tokens, which count in seconds.
+    pub(crate) fn unix_now(&self) -> UnixTime {
+        UnixTime::since_unix_epoch(self.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+    }
+}
+
+/// Matches callers anew whenever an entry expires.
+async fn expire_entries(core: Arc<Core>, entries_changed: Arc<Notify>) {
+    loop {
+        let registry = core.callers.registry();
+        let now = core.clock.now();
+        tokio::select! {
+            () = entries_changed.notified() => {}
+            () = core.clock.sleep_until(registry.entries().next_expiry(now)) => {
+                core.callers.entitle_all(&registry, core.clock.now());
+            }
+        }
+    }
+}

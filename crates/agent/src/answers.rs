@@ -1,0 +1,488 @@
+//! The answers that streams wait for: each encoded once, shared by every stream that has the same.
+//!
+//! A [`Topic`] is one answer: the X.509-SVIDs of a set of entries, or the bundles of a set of trust domains. Callers find or
+//! open theirs under a short lock and then only watch it. One task, the [`Desk`], owns the SVIDs and rebuilds what a
+//! change touches: a renewed SVID its topics, a new bundle all of them. What comes out equal is not sent again.
+
+use std::{
+    hash::{Hash, Hasher},
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use plastron_bundle::{Bundle, BundleSet};
+use plastron_entry::RegistrationEntry;
+use plastron_id::TrustDomain;
+use plastron_keys::{KeyBackend, KeyType, PrivateKey};
+use plastron_wire::workload as proto;
+use plastron_workload_api::{Message, Refusal};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+use crate::{
+    Registry, Settings,
+    audit::CredentialFragment,
+    clock::Clock,
+    refusal,
+    svids::{Standing, Step, Svid, SvidBook, SvidKey},
+    upstream::{Upstream, UpstreamError, X509Request},
+};
+
+/// What one answer is made of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum TopicKey {
+    /// `FetchX509SVID` for these entries.
+    X509Svids(Arc<[Arc<RegistrationEntry>]>),
+    /// `FetchX509Bundles`: the own domain and these.
+    X509Bundles(Vec<TrustDomain>),
+    /// `FetchJWTBundles`: the own domain and these.
+    JwtBundles(Vec<TrustDomain>),
+}
+
+impl Hash for TopicKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::X509Svids(entries) => entries.iter().for_each(|entry| entry.id.hash(state)),
+            Self::X509Bundles(federated) | Self::JwtBundles(federated) => federated.hash(state),
+        }
+    }
+}
+
+/// An answer as it stands.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    /// It is being made for the first time.
+    Awaited,
+    /// It can be sent.
+    Ready(Arc<Release>),
+    /// It cannot be made now.
+    Failed(Refusal),
+}
+
+/// Something that can be sent, and what the audit says when it is.
+#[derive(Debug)]
+pub(crate) struct Release {
+    pub(crate) message: Message,
+    /// The credentials in the message; none in a bundle answer.
+    pub(crate) credentials: Vec<CredentialFragment>,
+    /// When the first of them expires: after that nobody is given it.
+    pub(crate) expires_at: Option<SystemTime>,
+}
+
+/// One answer and those who wait for it.
+struct Topic {
+    key: TopicKey,
+    content: watch::Sender<Content>,
+}
+
+/// Where callers find their answers.
+#[derive(Clone)]
+pub(crate) struct Answers {
+    topics: Arc<Mutex<HashMap<TopicKey, Arc<Topic>>>>,
+    desk: mpsc::UnboundedSender<Event>,
+}
+
+enum Event {
+    Opened(Arc<Topic>),
+    RegistryChanged(Arc<Registry>),
+}
+
+impl Answers {
+    /// Watches the answer for `key`, which is opened if nobody asked before. What stands already counts as news.
+    pub(crate) fn watch(&self, key: TopicKey) -> watch::Receiver<Content> {
+        let mut topics = lock(&self.topics);
+        if let Some(topic) = topics.get(&key) {
+            let mut receiver = topic.content.subscribe();
+            receiver.mark_changed();
+            return receiver;
+        }
+        let (content, receiver) = watch::channel(Content::Awaited);
+        let topic = Arc::new(Topic { key: key.clone(), content });
+        topics.insert(key, topic.clone());
+        drop(topics);
+        // The desk is gone only when the agent is; the receiver tells.
+        let _ = self.desk.send(Event::Opened(topic));
+        receiver
+    }
+
+    /// Says that entries or foreign bundles are others now.
+    pub(crate) fn registry_changed(&self, registry: Arc<Registry>) {
+        let _ = self.desk.send(Event::RegistryChanged(registry));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Owns the SVIDs, makes the answers.
+pub(crate) struct Desk {
+    settings: Settings,
+    clock: Clock,
+    keys: Arc<dyn KeyBackend>,
+    upstream: Arc<dyn Upstream>,
+    bundle: watch::Receiver<Arc<Bundle>>,
+    foreign: Arc<Registry>,
+    topics: Arc<Mutex<HashMap<TopicKey, Arc<Topic>>>>,
+    events: mpsc::UnboundedReceiver<Event>,
+    book: SvidBook,
+    /// The topics that an SVID is part of.
+    by_svid: HashMap<SvidKey, Vec<Arc<Topic>>>,
+    /// How many SVIDs there are before room is made again.
+    room_at: usize,
+    minting: JoinSet<(SvidKey, Result<Svid, UpstreamError>)>,
+    counts: Arc<DeskCounts>,
+}
+
+/// What the desk counts, for metrics.
+#[derive(Debug, Default)]
+pub(crate) struct DeskCounts {
+    /// X.509-SVIDs minted.
+    pub(crate) minted: std::sync::atomic::AtomicU64,
+    /// Attempts to mint that failed.
+    pub(crate) failed: std::sync::atomic::AtomicU64,
+    /// X.509-SVIDs held.
+    pub(crate) held: std::sync::atomic::AtomicU64,
+}
+
+impl Desk {
+    pub(crate) fn new(
+        settings: Settings,
+        clock: Clock,
+        keys: Arc<dyn KeyBackend>,
+        upstream: Arc<dyn Upstream>,
+        registry: Arc<Registry>,
+    ) -> (Self, Answers, Arc<DeskCounts>) {
+        let topics = Arc::new(Mutex::new(HashMap::new()));
+        let (desk, events) = mpsc::unbounded_channel();
+        let counts = Arc::new(DeskCounts::default());
+        let bundle = upstream.bundle();
+        let answers = Answers { topics: topics.clone(), desk };
+        let room_at = settings.x509_cache_entries;
+        let desk = Self {
+            settings,
+            clock,
+            keys,
+            upstream,
+            bundle,
+            foreign: registry,
+            topics,
+            events,
+            book: SvidBook::default(),
+            by_svid: HashMap::new(),
+            room_at,
+            minting: JoinSet::new(),
+            counts: counts.clone(),
+        };
+        (desk, answers, counts)
+    }
+
+    /// Works until everybody who could ask is gone.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let due = self.book.next_due();
+            tokio::select! {
+                event = self.events.recv() => match event {
+                    None => return,
+                    Some(Event::Opened(topic)) => self.open(&topic),
+                    Some(Event::RegistryChanged(registry)) => {
+                        self.foreign = registry;
+                        self.drop_idle_bundles();
+                        self.rebuild_all();
+                    }
+                },
+                Some(outcome) = self.minting.join_next() => match outcome {
+                    Ok((key, outcome)) => self.settle(&key, outcome),
+                    Err(error) => tracing::error!(%error, "minting an X.509-SVID broke off"),
+                },
+                changed = self.bundle.changed() => match changed {
+                    Ok(()) => {
+                        self.bundle.mark_unchanged();
+                        self.rebuild_all();
+                    }
+                    // The upstream is gone: what is held is served until it expires.
+                    Err(_) => {
+                        let last = self.bundle.borrow().clone();
+                        self.bundle = watch::Sender::new(last).subscribe();
+                    }
+                },
+                () = self.clock.sleep_until(due) => self.renew(),
+            }
+            self.counts.held.store(self.book.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    fn open(&mut self, topic: &Arc<Topic>) {
+        if let TopicKey::X509Svids(entries) = &topic.key {
+            let now = self.clock.now();
+            for entry in entries.iter() {
+                let key = SvidKey(entry.clone());
+                let users = self.by_svid.entry(key.clone()).or_default();
+                if !users.iter().any(|user| Arc::ptr_eq(user, topic)) {
+                    users.push(topic.clone());
+                }
+                let steps = self.book.want(&key, now);
+                self.take(steps);
+            }
+            if self.book.len() > self.room_at {
+                self.make_room();
+            }
+        }
+        self.rebuild(topic);
+    }
+
+    /// Makes a key and has it signed. Slow key types do not hold up others.
+    fn mint(&mut self, key: SvidKey) {
+        let entry = key.0.clone();
+        let keys = self.keys.clone();
+        let upstream = self.upstream.clone();
+        let key_type = self.settings.x509_svid_key_type;
+        let lifetime = entry.x509_svid_ttl.unwrap_or(self.settings.x509_svid_ttl);
+        self.minting.spawn(async move {
+            let outcome = mint(&entry, keys, &*upstream, key_type, lifetime).await;
+            (key, outcome)
+        });
+    }
+
+    fn settle(&mut self, key: &SvidKey, outcome: Result<Svid, UpstreamError>) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let now = self.clock.now();
+        let steps = match outcome {
+            Ok(svid) => {
+                self.counts.minted.fetch_add(1, Relaxed);
+                self.book.minted(key, Arc::new(svid), now)
+            }
+            Err(error) => {
+                self.counts.failed.fetch_add(1, Relaxed);
+                tracing::warn!(spiffe_id = %key.0.spiffe_id, entry = %key.0.id, %error, "X.509-SVID not renewed");
+                self.book.failed(key, error, now)
+            }
+        };
+        self.take(steps);
+        self.rebuild_with(key);
+    }
+
+    fn renew(&mut self) {
+        let by_svid = &self.by_svid;
+        let watched = |key: &SvidKey| by_svid.get(key).is_some_and(|topics| topics.iter().any(|topic| topic.is_watched()));
+        let steps = self.book.poll(self.clock.now(), watched);
+        self.take(steps);
+    }
+
+    fn take(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Mint(key) => self.mint(key),
+                Step::Dropped(key) => self.close_with(&key),
+                Step::Expired(key) => self.rebuild_with(&key),
+            }
+        }
+    }
+
+    /// Closes the topics of an SVID that nobody watches any more.
+    fn close_with(&mut self, key: &SvidKey) {
+        for topic in self.by_svid.remove(key).unwrap_or_default() {
+            self.close(&topic);
+        }
+    }
+
+    /// Closes a topic, unless somebody came for it meanwhile: then its SVIDs are wanted again.
+    fn close(&mut self, topic: &Arc<Topic>) {
+        let TopicKey::X509Svids(entries) = &topic.key else { return };
+        let mut topics = lock(&self.topics);
+        if topic.is_watched() {
+            drop(topics);
+            self.open(topic);
+            return;
+        }
+        topics.remove(&topic.key);
+        drop(topics);
+        for entry in entries.iter() {
+            let key = SvidKey(entry.clone());
+            let Some(users) = self.by_svid.get_mut(&key) else { continue };
+            users.retain(|user| !Arc::ptr_eq(user, topic));
+            if users.is_empty() {
+                self.by_svid.remove(&key);
+                self.book.forget(&key);
+            }
+        }
+    }
+
+    /// Closes unwatched topics until an eighth of the room is free, or none is left.
+    fn make_room(&mut self) {
+        let most = self.settings.x509_cache_entries;
+        let idle: Vec<Arc<Topic>> = self.by_svid.values().flatten().filter(|topic| !topic.is_watched()).cloned().collect();
+        for topic in idle {
+            if self.book.len() <= most / 8 * 7 {
+                break;
+            }
+            self.close(&topic);
+        }
+        self.room_at = most.max(self.book.len() + self.book.len() / 8);
+    }
+
+    /// Forgets the bundle answers of combinations that nobody watches.
+    fn drop_idle_bundles(&mut self) {
+        lock(&self.topics).retain(|key, topic| matches!(key, TopicKey::X509Svids(_)) || topic.is_watched());
+    }
+
+    fn rebuild_all(&mut self) {
+        let topics: Vec<Arc<Topic>> = lock(&self.topics).values().cloned().collect();
+        for topic in &topics {
+            self.rebuild(topic);
+        }
+    }
+
+    fn rebuild_with(&mut self, key: &SvidKey) {
+        for topic in self.by_svid.get(key).cloned().unwrap_or_default() {
+            self.rebuild(&topic);
+        }
+    }
+
+    fn rebuild(&self, topic: &Topic) {
+        let content = match &topic.key {
+            TopicKey::X509Svids(entries) => self.x509_svids(entries),
+            TopicKey::X509Bundles(federated) => Content::Ready(Arc::new(self.x509_bundles(federated))),
+            TopicKey::JwtBundles(federated) => Content::Ready(Arc::new(self.jwt_bundles(federated))),
+        };
+        topic.publish(content);
+    }
+
+    /// The SVIDs that can be had. One that cannot does not keep the others from their workload.
+    fn x509_svids(&self, entries: &[Arc<RegistrationEntry>]) -> Content {
+        let now = self.clock.now();
+        let own = self.bundle.borrow();
+        let bundle = bytes::Bytes::from(own.x509_der());
+        let mut svids = Vec::with_capacity(entries.len());
+        let mut credentials = Vec::with_capacity(entries.len());
+        let mut expires_at: Option<SystemTime> = None;
+        let mut failure = None;
+        for entry in entries {
+            match self.book.standing(&SvidKey(entry.clone()), now) {
+                Standing::Held(svid) => {
+                    svids.push(proto::X509svid {
+                        spiffe_id: entry.spiffe_id.as_str().to_owned(),
+                        x509_svid: svid.chain.clone().into(),
+                        x509_svid_key: svid.key.to_vec().into(),
+                        bundle: bundle.clone(),
+                        hint: entry.hint.to_string(),
+                    });
+                    credentials.push(svid.credential.clone());
+                    expires_at = Some(expires_at.map_or(svid.expires_at, |earliest| earliest.min(svid.expires_at)));
+                }
+                Standing::Awaited => return Content::Awaited,
+                Standing::Failed(error) => failure = Some(error),
+            }
+        }
+        if svids.is_empty() {
+            return Content::Failed(failure.map_or_else(refusal::no_identity, refusal::from_upstream));
+        }
+        let federated_bundles = federated_x509(entries.iter().flat_map(|entry| &entry.federates_with), self.foreign.foreign());
+        let message = Message::encode(&proto::X509svidResponse { svids, crl: Vec::new(), federated_bundles });
+        Content::Ready(Arc::new(Release { message, credentials, expires_at }))
+    }
+
+    fn x509_bundles(&self, federated: &[TrustDomain]) -> Release {
+        let own = self.bundle.borrow();
+        let mut bundles = federated_x509(federated, self.foreign.foreign());
+        bundles.insert(own.trust_domain().id().to_string(), own.x509_der().into());
+        Release::of_bundles(Message::encode(&proto::X509BundlesResponse { crl: Vec::new(), bundles }))
+    }
+
+    fn jwt_bundles(&self, federated: &[TrustDomain]) -> Release {
+        let own = self.bundle.borrow();
+        let foreign = self.foreign.foreign();
+        let mut bundles: BTreeMap<String, bytes::Bytes> = federated
+            .iter()
+            .filter_map(|name| foreign.get(name.as_ref()))
+            .map(|bundle| (bundle.trust_domain().id().to_string(), bundle.jwks().into()))
+            .collect();
+        bundles.insert(own.trust_domain().id().to_string(), own.jwks().into());
+        Release::of_bundles(Message::encode(&proto::JwtBundlesResponse { bundles }))
+    }
+}
+
+impl Topic {
+    fn is_watched(&self) -> bool {
+        self.content.receiver_count() > 0
+    }
+
+    /// Publishes what differs from what stands.
+    fn publish(&self, content: Content) {
+        self.content.send_if_modified(|standing| {
+            let same = match (&*standing, &content) {
+                (Content::Awaited, Content::Awaited) => true,
+                (Content::Ready(before), Content::Ready(after)) => before.message == after.message,
+                (Content::Failed(before), Content::Failed(after)) => before == after,
+                // Being made again is no reason to take back what was answered.
+                (Content::Ready(_), Content::Awaited) => true,
+                _ => false,
+            };
+            if !same {
+                *standing = content;
+            }
+            !same
+        });
+    }
+}
+
+impl Release {
+    /// Whether it may still be sent.
+    pub(crate) fn is_valid(&self, now: SystemTime) -> bool {
+        self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+
+    fn of_bundles(message: Message) -> Self {
+        Self { message, credentials: Vec::new(), expires_at: None }
+    }
+}
+
+/// The X.509 bundles of these foreign domains, by the domain's SPIFFE ID (WAPI-26). A domain without a bundle is left out.
+fn federated_x509<'a>(names: impl IntoIterator<Item = &'a TrustDomain>, foreign: &BundleSet) -> BTreeMap<String, bytes::Bytes> {
+    names
+        .into_iter()
+        .filter_map(|name| foreign.get(name.as_ref()))
+        .map(|bundle| (bundle.trust_domain().id().to_string(), bundle.x509_der().into()))
+        .collect()
+}
+
+async fn mint(
+    entry: &RegistrationEntry,
+    keys: Arc<dyn KeyBackend>,
+    upstream: &dyn Upstream,
+    key_type: KeyType,
+    lifetime: Duration,
+) -> Result<Svid, UpstreamError> {
+    let key = generate(keys, key_type).await?;
+    let issued = upstream
+        .x509_svid(X509Request {
+            spiffe_id: entry.spiffe_id.clone(),
+            public_key: key.public_key().clone(),
+            dns_names: entry.dns_names.clone(),
+            lifetime,
+        })
+        .await?;
+    let credential = CredentialFragment::x509(&entry.spiffe_id, &entry.id, &issued.serial, issued.expires_at);
+    Ok(Svid {
+        chain: issued.chain,
+        key: key.to_pkcs8(),
+        serial: issued.serial,
+        issued_at: issued.issued_at,
+        expires_at: issued.expires_at,
+        credential,
+    })
+}
+
+/// Makes a key: at once where that takes microseconds, beside the others where it takes milliseconds.
+async fn generate(keys: Arc<dyn KeyBackend>, key_type: KeyType) -> Result<Box<dyn PrivateKey>, UpstreamError> {
+    let made = match key_type {
+        KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => tokio::task::spawn_blocking(move || keys.generate(key_type))
+            .await
+            .map_err(|error| UpstreamError::Unavailable { reason: format!("making a key broke off: {error}") })?,
+        _ => keys.generate(key_type),
+    };
+    made.map_err(|error| UpstreamError::Unavailable { reason: format!("no {key_type} key could be made: {error}") })
+}

@@ -1,0 +1,339 @@
+//! JWT-SVIDs by (entry, audiences): signed once for all who ask at the same time, kept while they are in their first half,
+//! renewed ahead when somebody used them lately, forgotten otherwise.
+
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::{BinaryHeap, HashMap},
+    hash::{Hash, Hasher},
+    num::NonZeroUsize,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwapOption;
+use lru::LruCache;
+use plastron_entry::RegistrationEntry;
+use plastron_schedule::{Seed, renew_at};
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
+
+use crate::{
+    Settings,
+    audit::CredentialFragment,
+    clock::Clock,
+    upstream::{JwtRequest, Upstream, UpstreamError},
+};
+
+/// What a kept token costs beside its own bytes and its audiences'.
+const OVERHEAD: usize = 512;
+
+/// A JWT-SVID as it is handed out.
+pub(crate) struct Token {
+    pub(crate) token: String,
+    pub(crate) expires_at: SystemTime,
+    renew_at: SystemTime,
+    pub(crate) credential: CredentialFragment,
+}
+
+/// Why there is no token.
+#[derive(Debug)]
+pub(crate) enum JwtRefused {
+    /// The uid had as many new signatures as it may have for now.
+    TooMany { per_second: u32 },
+    /// The upstream did not sign.
+    Upstream(UpstreamError),
+}
+
+/// What decides a token. Entries that differ only in what a token does not show share one.
+#[derive(Clone)]
+struct Key {
+    entry: Arc<RegistrationEntry>,
+    lifetime: Duration,
+    audiences: Arc<[Box<str>]>,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.entry.id == other.entry.id
+            && self.entry.spiffe_id == other.entry.spiffe_id
+            && self.lifetime == other.lifetime
+            && self.audiences == other.audiences
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.entry.id.hash(state);
+        self.audiences.hash(state);
+    }
+}
+
+impl Key {
+    fn cost(&self) -> usize {
+        OVERHEAD + self.entry.spiffe_id.as_str().len() * 2 + self.audiences.iter().map(|audience| audience.len() * 3).sum::<usize>()
+    }
+}
+
+/// The place of one token. Whoever finds it empty or stale signs under the lock; the others wait for that signature.
+struct Slot {
+    token: ArcSwapOption<Token>,
+    signing: AsyncMutex<()>,
+    used: AtomicBool,
+}
+
+/// The JWT-SVIDs in the agent's hands.
+pub(crate) struct JwtCache {
+    upstream: Arc<dyn Upstream>,
+    clock: Clock,
+    ttl: Duration,
+    slots: Mutex<Slots>,
+    allowance: Mutex<Allowance>,
+    renewals: mpsc::UnboundedSender<Renewal>,
+    /// Tokens signed, and calls answered from what was kept.
+    pub(crate) signed: AtomicU64,
+    pub(crate) hits: AtomicU64,
+}
+
+struct Slots {
+    by_key: LruCache<Key, Arc<Slot>>,
+    bytes: usize,
+    most_bytes: usize,
+}
+
+impl Slots {
+    fn slot(&mut self, key: &Key) -> Arc<Slot> {
+        if let Some(slot) = self.by_key.get(key) {
+            return slot.clone();
+        }
+        let slot = Arc::new(Slot { token: ArcSwapOption::empty(), signing: AsyncMutex::new(()), used: AtomicBool::new(false) });
+        self.bytes += key.cost();
+        if let Some((old, _)) = self.by_key.push(key.clone(), slot.clone()) {
+            self.bytes -= old.cost();
+        }
+        while self.bytes > self.most_bytes && self.by_key.len() > 1 {
+            let Some((old, _)) = self.by_key.pop_lru() else { break };
+            self.bytes -= old.cost();
+        }
+        slot
+    }
+
+    fn forget(&mut self, key: &Key) {
+        if let Some((old, _)) = self.by_key.pop_entry(key) {
+            self.bytes -= old.cost();
+        }
+    }
+}
+
+impl JwtCache {
+    /// An empty cache, and the task that renews what was used lately.
+    pub(crate) fn new(settings: &Settings, clock: Clock, upstream: Arc<dyn Upstream>) -> (Arc<Self>, impl Future<Output = ()> + Send + use<>) {
+        let (renewals, due) = mpsc::unbounded_channel();
+        let wall = clock.clone();
+        let most = NonZeroUsize::new(settings.jwt_cache_entries).unwrap_or(NonZeroUsize::MIN);
+        let (per_second, burst) = settings.jwt_signatures_per_uid;
+        let cache = Arc::new(Self {
+            upstream,
+            clock,
+            ttl: settings.jwt_svid_ttl,
+            slots: Mutex::new(Slots { by_key: LruCache::new(most), bytes: 0, most_bytes: settings.jwt_cache_bytes }),
+            allowance: Mutex::new(Allowance { per_second, burst, spent: HashMap::new() }),
+            renewals,
+            signed: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+        });
+        let renewer = renew(Arc::downgrade(&cache), wall, due);
+        (cache, renewer)
+    }
+
+    /// The token for an entry and audiences: a kept one in its first half, else a new one.
+    pub(crate) async fn token(&self, uid: u32, entry: &Arc<RegistrationEntry>, audiences: Arc<[Box<str>]>) -> Result<Arc<Token>, JwtRefused> {
+        let key = Key { entry: entry.clone(), lifetime: entry.jwt_svid_ttl.unwrap_or(self.ttl), audiences };
+        let slot = self.slots().slot(&key);
+        if let Some(token) = self.fresh(&slot) {
+            self.hits.fetch_add(1, Relaxed);
+            return Ok(token);
+        }
+        let _signing = slot.signing.lock().await;
+        if let Some(token) = self.fresh(&slot) {
+            self.hits.fetch_add(1, Relaxed);
+            return Ok(token);
+        }
+        let now = self.clock.now();
+        let valid = |token: &Arc<Token>| token.expires_at > now;
+        if !self.allowance.lock().unwrap_or_else(PoisonError::into_inner).take(uid, now) {
+            // A token in its second half is still good.
+            return slot.token.load_full().filter(valid).ok_or(JwtRefused::TooMany { per_second: self.per_second() });
+        }
+        match self.sign(&key, &slot).await {
+            Ok(token) => Ok(token),
+            Err(error) => slot.token.load_full().filter(valid).ok_or(JwtRefused::Upstream(error)),
+        }
+    }
+
+    /// How many tokens are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.slots().by_key.len()
+    }
+
+    fn per_second(&self) -> u32 {
+        self.allowance.lock().unwrap_or_else(PoisonError::into_inner).per_second
+    }
+
+    fn fresh(&self, slot: &Slot) -> Option<Arc<Token>> {
+        let token = slot.token.load_full().filter(|token| self.clock.now() < token.renew_at)?;
+        slot.used.store(true, Relaxed);
+        Some(token)
+    }
+
+    async fn sign(&self, key: &Key, slot: &Slot) -> Result<Arc<Token>, UpstreamError> {
+        let entry = &key.entry;
+        let issued = self
+            .upstream
+            .jwt_svid(JwtRequest { spiffe_id: entry.spiffe_id.clone(), audiences: key.audiences.clone(), lifetime: key.lifetime })
+            .await?;
+        let token = Arc::new(Token {
+            renew_at: renew_at(issued.issued_at, issued.expires_at, Seed::from_bytes(issued.jti.as_bytes())),
+            credential: CredentialFragment::jwt(&entry.spiffe_id, &entry.id, &issued.jti, &key.audiences, issued.expires_at),
+            expires_at: issued.expires_at,
+            token: issued.token,
+        });
+        slot.token.store(Some(token.clone()));
+        slot.used.store(false, Relaxed);
+        self.signed.fetch_add(1, Relaxed);
+        let _ = self.renewals.send(Renewal { due: token.renew_at, key: key.clone() });
+        Ok(token)
+    }
+
+    /// Renews a token that was used since it was signed, forgets it otherwise.
+    async fn renew(&self, key: &Key) {
+        let slot = match self.slots().by_key.peek(key) {
+            Some(slot) => slot.clone(),
+            None => return,
+        };
+        if !slot.used.load(Relaxed) {
+            self.slots().forget(key);
+            return;
+        }
+        let _signing = slot.signing.lock().await;
+        let renewed = slot.token.load().as_ref().is_some_and(|token| self.clock.now() < token.renew_at);
+        if !renewed && let Err(error) = self.sign(key, &slot).await {
+            tracing::warn!(spiffe_id = %key.entry.spiffe_id, %error, "JWT-SVID not renewed ahead");
+        }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Renewal {
+    due: SystemTime,
+    key: Key,
+}
+
+impl PartialEq for Renewal {
+    fn eq(&self, other: &Self) -> bool {
+        self.due == other.due
+    }
+}
+
+impl Eq for Renewal {}
+
+impl PartialOrd for Renewal {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Renewal {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.due.cmp(&other.due)
+    }
+}
+
+/// Drives [`JwtCache::renew`] until the cache is gone.
+async fn renew(cache: Weak<JwtCache>, clock: Clock, mut renewals: mpsc::UnboundedReceiver<Renewal>) {
+    let mut timers = BinaryHeap::<Reverse<Renewal>>::new();
+    loop {
+        let due = timers.peek().map(|Reverse(renewal)| renewal.due);
+        tokio::select! {
+            renewal = renewals.recv() => match renewal {
+                Some(renewal) => timers.push(Reverse(renewal)),
+                None => return,
+            },
+            () = clock.sleep_until(due) => {
+                let now = clock.now();
+                while timers.peek().is_some_and(|Reverse(renewal)| renewal.due <= now) {
+                    let (Some(Reverse(renewal)), Some(cache)) = (timers.pop(), cache.upgrade()) else { return };
+                    cache.renew(&renewal.key).await;
+                }
+            }
+        }
+    }
+}
+
+/// How many signatures each uid may still have: a bucket that fills by the second, empty buckets only are kept.
+struct Allowance {
+    per_second: u32,
+    burst: u32,
+    /// Signatures spent and not yet won back, at a moment.
+    spent: HashMap<u32, (f64, SystemTime)>,
+}
+
+impl Allowance {
+    /// Buckets kept before the full ones are swept out.
+    const SWEEP_AT: usize = 1024;
+
+    fn take(&mut self, uid: u32, now: SystemTime) -> bool {
+        if self.spent.len() >= Self::SWEEP_AT {
+            let per_second = f64::from(self.per_second);
+            self.spent.retain(|_, (spent, at)| remaining(*spent, *at, now, per_second) > 0.0);
+        }
+        let (spent, at) = self.spent.entry(uid).or_insert((0.0, now));
+        *spent = remaining(*spent, *at, now, f64::from(self.per_second));
+        *at = now;
+        if *spent + 1.0 > f64::from(self.burst) {
+            return false;
+        }
+        *spent += 1.0;
+        true
+    }
+}
+
+/// What of `spent` at `at` is not won back by `now`. A clock that went back wins nothing back.
+fn remaining(spent: f64, at: SystemTime, now: SystemTime, per_second: f64) -> f64 {
+    let elapsed = now.duration_since(at).unwrap_or_default().as_secs_f64();
+    (spent - elapsed * per_second).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uid_spends_its_burst_and_wins_it_back_by_the_second() {
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let mut allowance = Allowance { per_second: 2, burst: 4, spent: HashMap::new() };
+        let took = |allowance: &mut Allowance, uid, at| (0..10).filter(|_| allowance.take(uid, start + Duration::from_millis(at))).count();
+        assert_eq!(took(&mut allowance, 1000, 0), 4);
+        assert_eq!(took(&mut allowance, 1001, 0), 4, "another uid has its own");
+        assert_eq!(took(&mut allowance, 1000, 400), 0);
+        assert_eq!(took(&mut allowance, 1000, 1000), 2);
+        assert_eq!(took(&mut allowance, 1000, 500), 0, "the clock went back");
+        assert_eq!(took(&mut allowance, 1000, 600_000), 4, "never more than the burst");
+    }
+
+    #[test]
+    fn uids_that_won_everything_back_are_forgotten() {
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let mut allowance = Allowance { per_second: 1, burst: 1, spent: HashMap::new() };
+        for uid in 0..10_000 {
+            assert!(allowance.take(uid, start + Duration::from_secs(u64::from(uid))));
+        }
+        assert!(allowance.spent.len() <= Allowance::SWEEP_AT);
+    }
+}

@@ -1,0 +1,309 @@
+//! The authority inside the agent: signs at once, and replaces its own keys as time passes.
+//!
+//! Each step is tried on a copy, stored, and only then published and used: after a crash there is no bundle that anybody has
+//! seen and no signature that anybody holds of a key that is lost. A store that fails stops the keys, not the agent: what is
+//! active goes on signing until it ends, and health says so.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use pki_types::UnixTime;
+use plastron_attest::BoxFuture;
+use plastron_authority::{Authority, AuthorityError, Done, KeyStore, KeyStoreError, Kind, Policy};
+use plastron_bundle::Bundle;
+use plastron_id::TrustDomain;
+use plastron_keys::{KeyBackend, SignatureAlgorithm, SigningKey};
+use plastron_mint::{JwtIssuer, X509Issuer};
+use plastron_schedule::{Backoff, Seed};
+use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
+
+use super::{AuthorityState, JwtIssued, JwtRequest, Upstream, UpstreamError, X509Issued, X509Request};
+use crate::clock::Clock;
+
+/// The first pause after a failed step, and the longest.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// An authority inside the agent.
+pub struct Embedded {
+    keys: Arc<dyn KeyBackend>,
+    store: Box<dyn KeyStore>,
+    clock: Clock,
+    jwt_issuer: Option<String>,
+    /// How long a key that an operator asked for is published before it signs.
+    spread: Duration,
+    current: ArcSwap<Authority>,
+    /// Held over each step.
+    step: Mutex<()>,
+    rotation: AsyncMutex<()>,
+    stepped: Notify,
+    bundle: watch::Sender<Arc<Bundle>>,
+    /// Why the last step failed.
+    failure: Mutex<Option<String>>,
+}
+
+/// What an embedded authority is told.
+#[derive(Clone, Debug)]
+pub struct EmbeddedSettings {
+    /// Whose authority it is.
+    pub trust_domain: TrustDomain,
+    /// Its keys.
+    pub policy: Policy,
+    /// The `iss` of JWT-SVIDs; none by default.
+    pub jwt_issuer: Option<String>,
+    /// How long a key that an operator asked for is published before it signs.
+    pub spread: Duration,
+}
+
+/// Why an authority did not take a step.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmbeddedError {
+    /// Its keys could not be stored, or read.
+    #[error("the authority's keys could not be {doing}")]
+    Store {
+        /// `read` or `stored`.
+        doing: &'static str,
+        /// Why, in the words of the store.
+        #[source]
+        source: KeyStoreError,
+    },
+    /// A key could not be made, loaded or certified.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+}
+
+impl Embedded {
+    /// Goes on where the store says, or begins with new keys when nothing was ever stored.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read or written, or its keys are unusable. Nothing is replaced then.
+    pub fn open(settings: EmbeddedSettings, store: Box<dyn KeyStore>, keys: Arc<dyn KeyBackend>, clock: Clock) -> Result<Arc<Self>, EmbeddedError> {
+        let EmbeddedSettings { trust_domain, policy, jwt_issuer, spread } = settings;
+        let stored = store.load().map_err(|source| EmbeddedError::Store { doing: "read", source })?;
+        let authority = match stored {
+            Some(state) => Authority::restore(trust_domain, policy, &state, &*keys)?,
+            None => Authority::new(trust_domain, policy),
+        };
+        let embedded = Arc::new(Self {
+            bundle: watch::Sender::new(Arc::new(authority.bundle())),
+            current: ArcSwap::from_pointee(authority),
+            keys,
+            store,
+            clock,
+            jwt_issuer,
+            spread,
+            step: Mutex::new(()),
+            rotation: AsyncMutex::new(()),
+            stepped: Notify::new(),
+            failure: Mutex::new(None),
+        });
+        embedded.step(|authority, keys, now| authority.poll(now, keys))?;
+        Ok(embedded)
+    }
+
+    /// Replaces keys as their time comes, for as long as it is polled.
+    pub async fn run(self: Arc<Self>) {
+        let mut backoff = Backoff::new(RETRY.0, RETRY.1, Seed::from_bytes(self.current.load().state().sequence.to_be_bytes().as_slice()));
+        loop {
+            let due = self.current.load().next_due(self.clock.now());
+            tokio::select! {
+                () = self.clock.sleep_until(Some(due)) => {}
+                () = self.stepped.notified() => continue,
+            }
+            if self.clock.now() < due {
+                continue;
+            }
+            let step = self.clone();
+            let stepped = tokio::task::spawn_blocking(move || step.step(|authority, keys, now| authority.poll(now, keys))).await;
+            match stepped {
+                Ok(Ok(_)) => backoff.reset(),
+                Ok(Err(_)) => tokio::time::sleep(backoff.next_delay()).await,
+                Err(error) => {
+                    tracing::error!(%error, "the authority's step broke off");
+                    tokio::time::sleep(backoff.next_delay()).await;
+                }
+            }
+        }
+    }
+
+    /// Why the last step failed, if it did.
+    pub fn failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tries a step on a copy, stores it, and lets it be seen.
+    fn step(
+        &self,
+        step: impl FnOnce(&mut Authority, &dyn KeyBackend, SystemTime) -> Result<Vec<Done>, AuthorityError>,
+    ) -> Result<Vec<Done>, EmbeddedError> {
+        let _one_at_a_time = self.step.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = self.try_step(step);
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = match &outcome {
+            Ok(_) => None,
+            Err(error) => {
+                let words = chain(error);
+                tracing::error!(error = words, "the authority's keys cannot be replaced");
+                Some(words)
+            }
+        };
+        outcome
+    }
+
+    fn try_step(
+        &self,
+        step: impl FnOnce(&mut Authority, &dyn KeyBackend, SystemTime) -> Result<Vec<Done>, AuthorityError>,
+    ) -> Result<Vec<Done>, EmbeddedError> {
+        let mut next = Authority::clone(&self.current.load());
+        let done = step(&mut next, &*self.keys, self.clock.now())?;
+        if done.is_empty() {
+            return Ok(done);
+        }
+        self.store.store(&next.state()).map_err(|source| EmbeddedError::Store { doing: "stored", source })?;
+        for done in &done {
+            match done {
+                Done::Prepared { kind, id } => tracing::info!(?kind, id, "authority prepared"),
+                Done::Activated { kind, id } => tracing::info!(?kind, id, "authority activated"),
+                Done::Retired { kind, id } => tracing::info!(?kind, id, "authority retired"),
+            }
+        }
+        // Published first: nobody meets a signature of a key that no bundle has shown.
+        self.bundle.send_replace(Arc::new(next.bundle()));
+        self.current.store(Arc::new(next));
+        self.stepped.notify_one();
+        Ok(done)
+    }
+
+    fn sign_x509(&self, request: &X509Request) -> Result<X509Issued, UpstreamError> {
+        let now = self.clock.now();
+        let authority = self.current.load();
+        let slot = authority.x509_key().filter(|slot| slot.ends_at > now).ok_or_else(no_key)?;
+        let mut serial = [0; 16];
+        self.keys.random(&mut serial).map_err(unavailable)?;
+        // Positive, whatever was drawn (X509-42).
+        serial[0] &= 0x7f;
+        let issued = X509Issuer::new(slot.key.authority.der(), &*slot.key.private)
+            .map_err(unavailable)?
+            .x509_svid(&request.spiffe_id, &request.public_key)
+            .dns_names(&request.dns_names)
+            .lifetime(request.lifetime)
+            .sign(&serial, now)
+            .map_err(|error| UpstreamError::Refused { reason: chain(&error) })?;
+        Ok(X509Issued { chain: issued.der, serial: serial.to_vec(), issued_at: now, expires_at: system(issued.not_after) })
+    }
+
+    fn sign_jwt(&self, request: &JwtRequest) -> Result<JwtIssued, UpstreamError> {
+        let now = self.clock.now();
+        let authority = self.current.load();
+        let slot = authority.jwt_key().filter(|slot| slot.ends_at > now).ok_or_else(no_key)?;
+        let mut id = [0; 16];
+        self.keys.random(&mut id).map_err(unavailable)?;
+        let jti = id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let trust_domain = request.spiffe_id.trust_domain();
+        let issued = JwtIssuer::new(trust_domain, &slot.id, &*slot.key.private, self.jwt_issuer.as_deref())
+            .map_err(unavailable)?
+            .not_after(unix(slot.ends_at))
+            .jwt_svid(&request.spiffe_id, &request.audiences)
+            .lifetime(request.lifetime)
+            .sign(&jti, now)
+            .map_err(|error| UpstreamError::Refused { reason: chain(&error) })?;
+        Ok(JwtIssued { token: issued.token, jti, issued_at: now, expires_at: system(issued.expires_at) })
+    }
+}
+
+impl Upstream for Arc<Embedded> {
+    fn x509_svid(&self, request: X509Request) -> BoxFuture<'_, Result<X509Issued, UpstreamError>> {
+        let slow = self.current.load().x509_key().is_some_and(|slot| is_slow(&*slot.key.private));
+        signing(self, slow, move |embedded| embedded.sign_x509(&request))
+    }
+
+    fn jwt_svid(&self, request: JwtRequest) -> BoxFuture<'_, Result<JwtIssued, UpstreamError>> {
+        let slow = self.current.load().jwt_key().is_some_and(|slot| is_slow(&*slot.key.private));
+        signing(self, slow, move |embedded| embedded.sign_jwt(&request))
+    }
+
+    fn bundle(&self) -> watch::Receiver<Arc<Bundle>> {
+        self.bundle.subscribe()
+    }
+
+    fn rotate(&self, kinds: &'static [Kind]) -> BoxFuture<'_, Result<Vec<Done>, UpstreamError>> {
+        Box::pin(async move {
+            let _one_at_a_time = self.rotation.lock().await;
+            let embedded = self.clone();
+            let prepare = move || {
+                embedded.step(|authority, keys, now| {
+                    let prepared = kinds.iter().map(|kind| authority.prepare_now(*kind, now, keys));
+                    prepared.filter_map(Result::transpose).collect()
+                })
+            };
+            let mut done = tokio::task::spawn_blocking(prepare).await.map_err(unavailable)?.map_err(unavailable)?;
+            if !done.is_empty() {
+                tokio::time::sleep(self.spread).await;
+            }
+            let embedded = self.clone();
+            let activate = move || embedded.step(|authority, _, _| Ok(kinds.iter().filter_map(|kind| authority.activate(*kind)).collect()));
+            done.extend(tokio::task::spawn_blocking(activate).await.map_err(unavailable)?.map_err(unavailable)?);
+            Ok(done)
+        })
+    }
+
+    fn authorities(&self) -> Vec<AuthorityState> {
+        let authority = self.current.load();
+        let x509 = authority.x509_keys().iter().map(|slot| AuthorityState::new(Kind::X509, slot));
+        let jwt = authority.jwt_keys().iter().map(|slot| AuthorityState::new(Kind::Jwt, slot));
+        x509.chain(jwt).collect()
+    }
+
+    fn problem(&self) -> Option<String> {
+        self.failure()
+    }
+}
+
+/// Signs here and now, or beside the others when one signature takes as long as a hundred.
+fn signing<'a, T: Send + 'static>(
+    embedded: &Arc<Embedded>,
+    slow: bool,
+    sign: impl FnOnce(&Embedded) -> Result<T, UpstreamError> + Send + 'static,
+) -> BoxFuture<'a, Result<T, UpstreamError>> {
+    if slow {
+        let embedded = embedded.clone();
+        return Box::pin(async move { tokio::task::spawn_blocking(move || sign(&embedded)).await.map_err(unavailable)? });
+    }
+    Box::pin(std::future::ready(sign(embedded)))
+}
+
+fn is_slow(key: &dyn SigningKey) -> bool {
+    use SignatureAlgorithm as Algorithm;
+    !matches!(key.algorithm(), Algorithm::EcdsaP256Sha256 | Algorithm::EcdsaP384Sha384 | Algorithm::Ed25519)
+}
+
+fn no_key() -> UpstreamError {
+    UpstreamError::Unavailable { reason: "no signing key is active".into() }
+}
+
+fn unavailable(error: impl std::error::Error) -> UpstreamError {
+    UpstreamError::Unavailable { reason: chain(&error) }
+}
+
+/// An error with its causes, for one line of a log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
+}
+
+fn unix(time: SystemTime) -> UnixTime {
+    UnixTime::since_unix_epoch(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+fn system(time: UnixTime) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs())
+}
