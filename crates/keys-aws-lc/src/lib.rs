@@ -23,7 +23,7 @@ mod verification;
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use pki_types::SignatureVerificationAlgorithm;
-use plastron_keys::{KeyBackend, KeyError, KeyType, PrivateKey, PublicKeyKind};
+use plastron_keys::{KeyBackend, KeyError, KeyType, Pkcs8Key, PrivateKey, PublicKeyKind};
 
 pub use verification::ALGORITHMS;
 
@@ -45,10 +45,12 @@ impl KeyBackend for AwsLc {
     }
 
     fn from_pkcs8(&self, der: &[u8]) -> Result<Box<dyn PrivateKey>, KeyError> {
-        Ok(match PublicKeyKind::of_pkcs8_der(der)? {
-            PublicKeyKind::Rsa { .. } => Box::new(rsa::RsaKey::from_pkcs8(der)?),
-            PublicKeyKind::Ed25519 => Box::new(ed25519::Ed25519Key::from_pkcs8(der)?),
-            curve => Box::new(ecdsa::EcKey::from_pkcs8(curve, der)?),
+        // AWS-LC refuses v2 for EC, and writes keys as it has read them: give it the one form that we write.
+        let key = Pkcs8Key::parse(der)?;
+        Ok(match key.public_key().kind() {
+            PublicKeyKind::Rsa { .. } => Box::new(rsa::RsaKey::from_pkcs8(key.der())?),
+            PublicKeyKind::Ed25519 => Box::new(ed25519::Ed25519Key::from_pkcs8(key.der())?),
+            curve => Box::new(ecdsa::EcKey::from_pkcs8(curve, key.der())?),
         })
     }
 

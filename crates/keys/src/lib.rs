@@ -42,6 +42,7 @@ mod verify;
 pub use algorithm::{KeyType, SignatureAlgorithm, UnknownKeyType};
 pub use jwk::Jwk;
 pub use jws::{JwsAlgorithm, MalformedSignature, UnknownJwsAlgorithm};
+pub use pkcs8::Pkcs8Key;
 pub use public_key::{PublicKey, PublicKeyError, PublicKeyKind};
 pub use signing::{KeyBackend, KeyError, PrivateKey, SignError, SigningKey};
 pub use verify::{VerifyError, verify, verify_jws};

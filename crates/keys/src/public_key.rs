@@ -293,7 +293,7 @@ fn rsa_numbers(key: &[u8]) -> der::Result<(&[u8], &[u8])> {
 }
 
 /// Checks both numbers and returns the bits of the modulus. JWT-53, X509-48.
-pub(crate) fn check_rsa(n: &[u8], e: &[u8]) -> Result<u16, PublicKeyError> {
+fn check_rsa(n: &[u8], e: &[u8]) -> Result<u16, PublicKeyError> {
     let bits = bit_len(n);
     if !(2048..=8192).contains(&bits) {
         return Err(PublicKeyError::ModulusBits { bits });

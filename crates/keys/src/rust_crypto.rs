@@ -14,8 +14,8 @@ use pki_types::SignatureVerificationAlgorithm;
 use rand_core::TryCryptoRng;
 use zeroize::Zeroizing;
 
-use crate::pkcs8;
-use crate::{KeyBackend, KeyError, KeyType, PrivateKey, PublicKeyKind};
+use crate::pkcs8::SecretKey;
+use crate::{KeyBackend, KeyError, KeyType, PrivateKey};
 
 /// Algorithms that X.509 and JWS have in common with SPIFFE, and what `webpki` has beside: the NIST curves with other
 /// SHA-2 hashes.
@@ -93,22 +93,12 @@ impl<R: TryCryptoRng + Send> KeyBackend for RustCrypto<R> {
     }
 
     fn from_pkcs8(&self, der: &[u8]) -> Result<Box<dyn PrivateKey>, KeyError> {
-        let info = pkcs8::parse(der)?;
-        Ok(match pkcs8::kind(&info)? {
-            PublicKeyKind::EcP256 => {
-                let key = p256::SecretKey::try_from(info).map_err(|_| KeyError::Malformed)?;
-                Box::new(ecdsa::P256Key::new(key)?)
-            }
-            PublicKeyKind::EcP384 => {
-                let key = p384::SecretKey::try_from(info).map_err(|_| KeyError::Malformed)?;
-                Box::new(ecdsa::P384Key::new(key)?)
-            }
-            PublicKeyKind::EcP521 => {
-                let key = p521::SecretKey::try_from(info).map_err(|_| KeyError::Malformed)?;
-                Box::new(ecdsa::P521Key::new(key)?)
-            }
-            PublicKeyKind::Ed25519 => Box::new(ed25519::Ed25519Key::new(pkcs8::ed25519(info)?)?),
-            PublicKeyKind::Rsa { .. } => return Err(KeyError::Unsupported),
+        Ok(match SecretKey::parse(der)? {
+            SecretKey::EcP256(key) => Box::new(ecdsa::P256Key::new(key)?),
+            SecretKey::EcP384(key) => Box::new(ecdsa::P384Key::new(key)?),
+            SecretKey::EcP521(key) => Box::new(ecdsa::P521Key::new(key)?),
+            SecretKey::Ed25519(key) => Box::new(ed25519::Ed25519Key::new(key)?),
+            SecretKey::Rsa { .. } => return Err(KeyError::Unsupported),
         })
     }
 

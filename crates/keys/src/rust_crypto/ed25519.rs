@@ -6,6 +6,7 @@ use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
 use pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
 use zeroize::Zeroizing;
 
+use crate::pkcs8;
 use crate::{
     KeyError, PrivateKey, PublicKey, PublicKeyKind, SignError, SignatureAlgorithm, SigningKey,
 };
@@ -41,11 +42,7 @@ impl SigningKey for Ed25519Key {
 
 impl PrivateKey for Ed25519Key {
     fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
-        // With a public key it would be v2, which older readers refuse.
-        let mut der = Zeroizing::new(Vec::with_capacity(PKCS8_V1.len() + 32));
-        der.extend_from_slice(&PKCS8_V1);
-        der.extend_from_slice(self.secret.as_bytes());
-        der
+        pkcs8::write_ed25519(&self.secret)
     }
 }
 
@@ -85,8 +82,3 @@ impl SignatureVerificationAlgorithm for Ed25519 {
         alg_id::ED25519
     }
 }
-
-/// `PrivateKeyInfo` up to the 32 bytes of the seed. Spec: RFC 8410 §7.
-const PKCS8_V1: [u8; 16] = [
-    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
-];
