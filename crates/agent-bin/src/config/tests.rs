@@ -1,0 +1,511 @@
+//! Whole files: what is taken, and the words for what is not.
+
+use std::time::{Duration, SystemTime};
+
+use plastron_keys::KeyType;
+
+use super::{
+    keys::find,
+    problem::Place,
+    settings::{LogFormat, PathMeaning},
+    *,
+};
+
+const FILE: &str = "/etc/plastron/agent.toml";
+
+/// The file of the documentation, word for word.
+const EXAMPLE: &str = r#"
+trust_domain = "example.org"
+data_dir = "state"            # without it the authority lives in memory
+
+[workload_api]
+socket = "agent.sock"
+mode = "0666"
+
+[authority]                   # the authority inside the agent
+key_type = "ec-p256"          # also jwt_key_type, x509_svid_key_type; ec-p384 rsa-2048 rsa-3072 rsa-4096 ed25519
+x509_ca_ttl = "24h"
+x509_svid_ttl = "1h"
+jwt_svid_ttl = "5m"           # also jwt_issuer
+
+[audit]
+file = "audit.jsonl"
+
+[[entry]]
+spiffe_id = "spiffe://example.org/shop/cart"
+selectors = ["unix:uid:1000", "unix:path:/usr/bin/cart"]
+x509_svid_ttl = "10m"
+dns_names = ["cart.internal"]
+hint = "cart"
+
+[[bundle]]                    # a foreign trust domain; entries take it with federates_with = ["partner.org"]
+trust_domain = "partner.org"
+file = "partner.json"         # bundle document or PEM, reloaded when it changes; absent: a warning
+"#;
+
+fn taken(text: &str) -> Settings {
+    match check(text, Path::new(FILE), &[]) {
+        Ok(checked) => checked.settings,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Everything that is said about a file, without its folder.
+fn said(text: &str) -> String {
+    let problems = match check(text, Path::new(FILE), &[]) {
+        Ok(checked) => {
+            let mut problems = checked.warnings.clone();
+            problems.extend(checked.lint(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000)));
+            problems
+        }
+        Err(ConfigError::Broken(problems)) => problems,
+        Err(error) => panic!("{error}"),
+    };
+    problems.to_string().replace("/etc/plastron/", "")
+}
+
+/// A whole file with these lines at its end.
+fn with(lines: &str) -> String {
+    format!("trust_domain = \"example.org\"\n{lines}")
+}
+
+#[test]
+fn the_documented_example_is_taken_as_it_stands() {
+    let settings = taken(EXAMPLE);
+    let folder = Path::new("/etc/plastron");
+    assert_eq!(settings.trust_domain.as_str(), "example.org");
+    assert_eq!(settings.data_dir.unwrap(), folder.join("state"));
+    assert_eq!(settings.workload_api.socket, folder.join("agent.sock"));
+    assert_eq!(settings.workload_api.mode, 0o666);
+    assert_eq!(settings.authority.x509_ca_ttl, Duration::from_secs(86_400));
+    assert_eq!(settings.audit.unwrap().file, folder.join("audit.jsonl"));
+    assert_eq!(settings.bundles[0].file, folder.join("partner.json"));
+    let entry = &settings.entries[0];
+    assert_eq!(entry.spiffe_id.as_str(), "spiffe://example.org/shop/cart");
+    assert_eq!(entry.selectors.len(), 2);
+    assert_eq!(entry.x509_svid_ttl, Some(Duration::from_secs(600)));
+    assert_eq!((&*entry.dns_names[0], &*entry.hint), ("cart.internal", "cart"));
+}
+
+#[test]
+fn every_key_is_taken() {
+    let settings = taken(
+        r#"
+        trust_domain = "spiffe://example.org"
+        [workload_api]
+        socket = "unix:///run/x/agent.sock"
+        mode = "0660"
+        owner = "root:0"
+        unauthenticated_bundles = true
+        handshake_timeout = "3s"
+        [authority]
+        key_type = "ed25519"
+        x509_svid_key_type = "rsa-2048"
+        jwt_issuer = "https://issuer.example.org"
+        [audit]
+        file = "/var/log/plastron/audit.jsonl"
+        mode = "0640"
+        head_every = 50
+        [limits]
+        connections = 9_000
+        connections_per_uid = 0x100
+        streams_per_connection = 10
+        streams_per_uid = 1000
+        jwt_signatures_per_uid = 7
+        cached_x509_svids = 8
+        cached_jwt_svids = 9
+        cached_jwt_bytes = "1MiB"
+        [attest]
+        timeout = "2s"
+        [attest.unix]
+        path = "caller"
+        hash_size_limit = 1024
+        [log]
+        format = "json"
+        level = "warn,plastron_agent=debug"
+        [metrics]
+        listen = "127.0.0.1:9090"
+        [health]
+        listen = "[::1]:9091"
+        [[entry]]
+        id = "cart-1"
+        spiffe_id = "spiffe://example.org/cart"
+        selectors = ["unix:user:root"]
+        jwt_svid_ttl = "1s"
+        federates_with = ["partner.org"]
+        expires_at = 2030-01-01T00:00:00Z
+        "#,
+    );
+    assert_eq!(settings.workload_api.socket, Path::new("/run/x/agent.sock"));
+    assert_eq!(settings.workload_api.owner.as_ref().map(|owner| (owner.uid, owner.gid)), Some((0, Some(0))));
+    assert_eq!(settings.authority.key_type, KeyType::Ed25519);
+    assert_eq!(settings.authority.jwt_key_type, KeyType::EcP256, "ed25519 cannot sign tokens");
+    assert_eq!(settings.authority.x509_svid_key_type, KeyType::Rsa2048);
+    assert_eq!(settings.limits.connections, Some(9000));
+    assert_eq!(settings.limits.connections_per_uid, Some(256));
+    assert_eq!(settings.limits.cached_jwt_bytes, 1 << 20);
+    assert_eq!(settings.attest.unix_path, PathMeaning::Caller);
+    assert_eq!(settings.log.format, LogFormat::Json);
+    let entry = &settings.entries[0];
+    assert_eq!(entry.id.as_str(), "cart-1");
+    assert_eq!(entry.expires_at, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000)));
+    for key in KEYS.iter().filter(|key| !["data_dir"].contains(&key.name)) {
+        assert!((key.shown)(&settings).is_some(), "{} is shown", key.name);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_line_and_what_to_write() {
+    // S-34: golden texts.
+    for (text, want) in [
+        (
+            String::new(),
+            "agent.toml: error: trust_domain is missing\n    write trust_domain = \"example.org\" at the top of the file\n",
+        ),
+        (
+            "trust_domain = \"Example.org:8443\"\n".to_owned(),
+            "agent.toml:1: error: trust_domain: \"Example.org:8443\" is not the name of a trust domain: 'E' at byte 0 is not \
+             allowed in a trust domain name\n    write \"example.org\"\n",
+        ),
+        (
+            with("[workload_api]\nsocket_path = \"a.sock\"\n"),
+            "agent.toml:3: error: [workload_api] knows no key \"socket_path\"\n    write socket under [workload_api]\n",
+        ),
+        (
+            with("[workload_api]\nmode = \"rw\"\n"),
+            "agent.toml:3: error: workload_api.mode: \"rw\" is not the mode of a file\n    write three octal digits after a \
+             zero, such as \"0660\"\n",
+        ),
+        (
+            with("[workload_api]\nmode = 666\n"),
+            "agent.toml:3: error: workload_api.mode is an integer, where a string belongs\n    write mode = \"0666\"\n",
+        ),
+        (
+            with("[workload_api]\nowner = \"nobody-here\"\n"),
+            "agent.toml:3: error: workload_api.owner: this machine has no user \"nobody-here\"\n    write a user, or \
+             user:group, as `id` prints them\n",
+        ),
+        (
+            with("[authority]\njwt_key_type = \"ed25519\"\n"),
+            "agent.toml:3: error: authority.jwt_key_type: no algorithm of JWT-SVIDs signs with ed25519\n    write \"ec-p256\", \
+             or another of ec-p384, rsa-2048, rsa-3072, rsa-4096\n",
+        ),
+        (
+            with("[authority]\nkey_type = \"ecp256\"\n"),
+            "agent.toml:3: error: authority.key_type: \"ecp256\" is not known here\n    write \"ec-p256\" (known are \
+             \"ec-p256\", \"ec-p384\", \"rsa-2048\", \"rsa-3072\", \"rsa-4096\", \"ed25519\")\n",
+        ),
+        (
+            with("[authority]\nx509_svid_ttl = 3600\n"),
+            "agent.toml:3: error: authority.x509_svid_ttl is an integer, where a string belongs\n    write x509_svid_ttl = \
+             \"3600s\"\n",
+        ),
+        (
+            with("[authority]\nx509_svid_ttl = \"500ms\"\n"),
+            "agent.toml:3: error: authority.x509_svid_ttl: \"500ms\" is shorter than the shortest lifetime\n    write \"1s\" \
+             or more\n",
+        ),
+        (
+            with("authority = \"embedded\"\n"),
+            "agent.toml:2: error: authority is a string, where a table belongs\n    write [authority] on a line of its own, \
+             and below it key_type, jwt_key_type, x509_svid_key_type, x509_ca_ttl, x509_svid_ttl, jwt_svid_ttl, jwt_issuer\n",
+        ),
+        (
+            with("[audit]\nmode = \"0640\"\n"),
+            "agent.toml:3: error: audit.mode has no audit.file\n    write file = \"audit.jsonl\" under [audit]\n",
+        ),
+        (
+            with("[metrics]\nlisten = \"0.0.0.0:9090\"\n"),
+            "agent.toml:3: error: metrics.listen: 0.0.0.0:9090 can be reached from other machines, and what is served there \
+             asks nobody who he is\n    write \"127.0.0.1:9090\", and put a proxy that authenticates in front of it\n",
+        ),
+        (
+            with("[limits]\nconnections = \"many\"\n"),
+            "agent.toml:3: error: limits.connections is a string, where a whole number belongs\n    write connections = 100\n",
+        ),
+        (
+            with("[log]\nlevel = \"loud\"\n"),
+            "agent.toml:3: error: log.level: \"loud\" is not known here\n    write one of \"error\", \"warn\", \"info\", \
+             \"debug\", \"trace\"\n",
+        ),
+        (
+            with("[[entry]]\nselectors = [\"unix:uid:1000\"]\n"),
+            "agent.toml:2: error: this entry has no spiffe_id\n    write spiffe_id = \"spiffe://example.org/shop/cart\"\n",
+        ),
+        (
+            with("[[entry]]\nspiffe_id = \"example.org/cart\"\nselectors = \"unix:uid:1000\"\n"),
+            "agent.toml:3: error: spiffe_id: \"example.org/cart\" is not a SPIFFE ID: SPIFFE ID does not begin with \
+             spiffe://\n    write \"spiffe://example.org/cart\"\n\
+             agent.toml:4: error: selectors is a string, where an array of strings belongs\n    write selectors = \
+             [\"unix:uid:1000\"]\n",
+        ),
+        (
+            with("[[entry]]\nspiffe_id = \"spiffe://example.org\"\nselectors = [\"unix:uid:1000\"]\n"),
+            "agent.toml:3: error: spiffe_id: SPIFFE ID of a workload has no path\n    write a path after the trust domain, \
+             such as /shop/cart\n",
+        ),
+        (
+            with("[[entry]]\nspiffe_id = \"spiffe://example.com/cart\"\nselectors = [\"unix:uid:1000\"]\n"),
+            "agent.toml:3: error: spiffe://example.com/cart is not in trust domain example.org\n    write spiffe_id = \
+             \"spiffe://example.org/cart\", or give it out by an agent of its own trust domain\n",
+        ),
+        (
+            with("[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = []\n"),
+            "agent.toml:4: error: selectors is empty, and an entry that asks for nothing would match everybody\n    write \
+             selectors = [\"unix:uid:1000\"]\n",
+        ),
+        (
+            with("[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselector = [\"unix:uid:1000\"]\n"),
+            "agent.toml:2: error: this entry has no selectors\n    write selectors = [\"unix:uid:1000\"]\n\
+             agent.toml:4: error: [[entry]] knows no key \"selector\"\n    write selectors\n",
+        ),
+        (
+            with("[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = [\n  \"unix:uid:1000\",\n  \
+                  \"unix:gid:staff\",\n]\n"),
+            "agent.toml:6: error: selectors: \"unix:gid:staff\" matches nobody: \"staff\" is not a number from 0 to \
+             4294967295\n    write a number, or \"unix:group:staff\" for a name\n",
+        ),
+        (
+            with("[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = [\"unix:uid:0\"]\ndns_names = \
+                  [\"a..b\"]\n"),
+            "agent.toml:5: error: dns_names: \"a..b\" is no DNS name\n    write a host name, such as \"cart.internal\"\n",
+        ),
+        (
+            with("[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = [\"unix:uid:0\"]\nexpires_at = \
+                  2030-01-01\n"),
+            "agent.toml:5: error: expires_at: \"2030-01-01\" is not a moment\n    write a date with a time and an offset, \
+             such as 2030-01-31T12:00:00Z\n",
+        ),
+        (
+            with("[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = [\"unix:uid:0\"]\n\
+                  [[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = [\"unix:uid:0\"]\n"),
+            "agent.toml:6: error: this entry is the one at line 3 again\n    remove one of the two\n",
+        ),
+        (
+            with("[entry]\nspiffe_id = \"spiffe://example.org/cart\"\n"),
+            "agent.toml:2: error: entry is a table, where tables belong\n    write [[entry]], with two brackets\n",
+        ),
+        (
+            with("[[bundle]]\ntrust_domain = \"example.org\"\nfile = \"own.json\"\n"),
+            "agent.toml:3: error: example.org is the agent's own trust domain, whose bundle it makes itself\n    remove this \
+             [[bundle]]\n",
+        ),
+        (
+            with("[[bundle]]\ntrustdomain = \"partner.org\"\n"),
+            "agent.toml:3: error: [[bundle]] knows no key \"trustdomain\"\n    write trust_domain\n",
+        ),
+        (
+            with("[[bundle]]\ntrust_domain = \"p.org\"\nfile = \"a\"\n[[bundle]]\ntrust_domain = \"p.org\"\nfile = \"b\"\n"),
+            "agent.toml:6: error: the bundle of p.org stands at line 3 already\n    remove one of the two\n",
+        ),
+        (
+            "trust_domain = example.org\n[workload_api\nsocket = \"x\"\n".to_owned(),
+            "agent.toml:1: error: string values must be quoted\n    write trust_domain = \"example.org\"\n\
+             agent.toml:2: error: unclosed table\n    write `]` here\n",
+        ),
+    ] {
+        assert_eq!(said(&text), want, "{text}");
+    }
+}
+
+#[test]
+fn what_is_hardly_meant_is_a_warning() {
+    let entry = |id: &str, selectors: &str| {
+        format!("[[entry]]\nspiffe_id = \"spiffe://example.org/{id}\"\nselectors = [{selectors}]\n")
+    };
+    let program = std::env::current_exe().unwrap().canonicalize().unwrap();
+    let program = program.display();
+    for (name, text, want) in [
+        (
+            "nothing",
+            with(&entry("a", &format!("\"unix:uid:1000\", \"unix:path:{program}\""))),
+            String::new(),
+        ),
+        (
+            "ttl",
+            with("[authority]\nx509_ca_ttl = \"1h\"\nx509_svid_ttl = \"15m\"\n"),
+            "agent.toml:4: warning: authority.x509_svid_ttl is 15m, more than a sixth of authority.x509_ca_ttl: SVIDs signed \
+             late in the life of a signing key live shorter\n    write \"10m\" or less, or a longer x509_ca_ttl\n"
+                .to_owned(),
+        ),
+        (
+            "program alone",
+            with(&entry("a", &format!("\"unix:path:{program}\""))),
+            "agent.toml:3: warning: spiffe://example.org/a is given to any user who runs the program, and whoever may run a \
+             program can put code of his own into it\n    add the user that runs it, such as \"unix:uid:1000\": uid and gid \
+             are the wall, the program narrows inside it\n"
+                .to_owned(),
+        ),
+        (
+            "S-76: uid and gid in separate entries",
+            with(&format!("{}{}", entry("a", "\"unix:uid:3000\""), entry("a", "\"unix:gid:3000\""))),
+            "agent.toml:6: warning: with the entry at line 3, spiffe://example.org/a is given to the user and also to everybody \
+             of the group\n    write one entry that asks for both, if both were meant: selectors = [\"unix:gid:3000\", \
+             \"unix:uid:3000\"]\n"
+                .to_owned(),
+        ),
+        (
+            "S-76: not when they differ in more",
+            with(&format!("{}{}", entry("a", "\"unix:uid:3000\""), entry("b", "\"unix:gid:3000\""))),
+            String::new(),
+        ),
+        (
+            "missing user",
+            with(&entry("a", "\"unix:user:nobody-here\"")),
+            "agent.toml:3: warning: unix:user:nobody-here matches nobody now: this machine has no user \"nobody-here\"\n    \
+             write the name of a user as `id` prints it, or make it with useradd\n"
+                .to_owned(),
+        ),
+        (
+            "missing file",
+            with(&entry("a", "\"unix:uid:1\", \"unix:path:/nowhere/cart\"")),
+            "agent.toml:3: warning: unix:path:/nowhere/cart matches nobody now: there is no such file\n    write the path of a \
+             program that is there, or install it\n"
+                .to_owned(),
+        ),
+        (
+            "another attestor",
+            with(&entry("a", "\"k8s:ns:default\"")),
+            "agent.toml:4: warning: k8s:ns:default matches nobody: this agent has no attestor \"k8s\"\n    write selectors that \
+             begin with unix:, or leave the entry to an agent that has the attestor\n"
+                .to_owned(),
+        ),
+        (
+            "expired",
+            with(&format!("{}expires_at = 1893456000\n", entry("a", "\"unix:uid:1\""))),
+            "agent.toml:3: warning: spiffe://example.org/a expired at 2030-01-01T00:00:00Z\n    remove the entry, or write a \
+             later expires_at\n"
+                .to_owned(),
+        ),
+        (
+            "no bundle",
+            with(&format!("{}federates_with = [\"partner.org\"]\n", entry("a", "\"unix:uid:1\""))),
+            "agent.toml:3: warning: spiffe://example.org/a federates with partner.org, whose bundle nobody gives\n    write a \
+             [[bundle]] with trust_domain = \"partner.org\" and its file\n"
+                .to_owned(),
+        ),
+        (
+            "WAPI-28: equal hints",
+            with(&format!(
+                "{}hint = \"x\"\n{}hint = \"x\"\n",
+                entry("a", "\"unix:uid:1\""),
+                entry("b", "\"unix:uid:1\"")
+            )),
+            "agent.toml:7: warning: spiffe://example.org/b has the hint \"x\" of the entry at line 3, and the same callers: they \
+             get the first alone\n    write another hint\n"
+                .to_owned(),
+        ),
+    ] {
+        assert_eq!(said(&text), want, "{name}");
+    }
+}
+
+#[test]
+fn flags_and_variables_go_before_the_file() {
+    let given = |name: &str, text: &str, place| Given { key: find(name).unwrap(), text: text.into(), place };
+    let flag = |name: &str, text: &str| given(name, text, Place::Flag(format!("--{}", find(name).unwrap().flag())));
+    let settings = check(
+        EXAMPLE,
+        Path::new(FILE),
+        &[
+            flag("workload_api.socket", "here.sock"),
+            flag("workload_api.mode", "0600"),
+            given("limits.connections", "7", Place::Variable("PLASTRON_LIMITS_CONNECTIONS".into())),
+            flag("workload_api.unauthenticated_bundles", "true"),
+        ],
+    )
+    .unwrap()
+    .settings;
+    assert_eq!(settings.workload_api.socket, std::env::current_dir().unwrap().join("here.sock"));
+    assert_eq!((settings.workload_api.mode, settings.limits.connections), (0o600, Some(7)));
+    assert!(settings.workload_api.unauthenticated_bundles);
+    assert_eq!(settings.data_dir.unwrap(), Path::new("/etc/plastron/state"), "the rest is the file's");
+
+    let error = check(EXAMPLE, Path::new(FILE), &[flag("workload_api.mode", "rw")]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "--workload-api-mode: error: \"rw\" is not the mode of a file\n    write three octal digits after a zero, such as \
+         \"0660\"\n"
+    );
+}
+
+#[test]
+fn a_change_is_live_or_wants_a_restart() {
+    let before = taken(EXAMPLE);
+    for (name, change, restart, live, entries) in [
+        ("nothing", EXAMPLE.to_owned(), vec![], vec![], (0, 0, 0)),
+        ("hint", EXAMPLE.replace("hint = \"cart\"", "hint = \"c\""), vec![], vec![], (0, 0, 1)),
+        ("selectors", EXAMPLE.replace("uid:1000", "uid:1001"), vec![], vec![], (1, 1, 0)),
+        (
+            "log",
+            EXAMPLE.replace("[audit]", "[log]\nlevel = \"debug\"\n[audit]"),
+            vec![],
+            vec!["log.level"],
+            (0, 0, 0),
+        ),
+        (
+            "socket and audit",
+            EXAMPLE.replace("agent.sock", "b.sock").replace("audit.jsonl", "b.jsonl"),
+            vec!["workload_api.socket", "audit.file"],
+            vec![],
+            (0, 0, 0),
+        ),
+        ("written otherwise", EXAMPLE.replace("\"24h\"", "\"1440m\""), vec![], vec![], (0, 0, 0)),
+    ] {
+        let difference = Difference::between(&before, &taken(&change));
+        let names = |keys: &[&'static Key]| keys.iter().map(|key| key.name).collect::<Vec<_>>();
+        assert_eq!((names(&difference.restart), names(&difference.live)), (restart, live), "{name}");
+        let counted = difference.entries;
+        assert_eq!((counted.added, counted.removed, counted.changed), entries, "{name}");
+    }
+    let moved = taken(&EXAMPLE.replace("agent.sock", "b.sock"));
+    assert_eq!(
+        Difference::between(&before, &moved).refusal().unwrap(),
+        "workload_api.socket has changed and cannot change while the agent runs: restart it, or set it back; nothing of the \
+         file is in force until then"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_from_one_that_is_wrong() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("agent.toml");
+    assert!(matches!(load(&file, &[]), Err(ConfigError::Unreadable { .. })));
+    std::fs::write(&file, b"trust_domain = \"example.org\"\nx = \"\xff\"\n").unwrap();
+    let error = load(&file, &[]).unwrap_err().to_string();
+    assert!(error.contains("agent.toml:2: error: the file is not UTF-8"), "{error}");
+}
+
+/// Prints how long a large file takes. `cargo test --release -p plastron-agent-bin -- --ignored --nocapture large`
+#[test]
+#[ignore = "a measurement"]
+fn a_large_file_is_read_in_good_time() {
+    use std::fmt::Write as _;
+
+    let mut text = EXAMPLE.to_owned();
+    for number in 0..100_000 {
+        let uid = 1000 + number % 500;
+        writeln!(
+            text,
+            "[[entry]]\nspiffe_id = \"spiffe://example.org/shop/{number}\"\nselectors = [\"unix:uid:{uid}\", \
+             \"unix:path:/usr/bin/cart{number}\"]\nx509_svid_ttl = \"10m\"\ndns_names = [\"cart{number}.internal\"]\nhint = \
+             \"cart\"\n"
+        )
+        .unwrap();
+    }
+    let started = crate::calendar::now();
+    let checked = check(&text, Path::new(FILE), &[]).unwrap();
+    let read = started.elapsed().unwrap();
+    let difference = Difference::between(&checked.settings, &checked.settings);
+    assert_eq!(difference.entries.added, 0);
+    let compared = started.elapsed().unwrap() - read;
+    let index = plastron_entry::EntryIndex::new(checked.settings.entries.iter().cloned());
+    let indexed = started.elapsed().unwrap() - read - compared;
+    let warnings = checked.lint(started).count(Severity::Warning);
+    let linted = started.elapsed().unwrap() - read - compared - indexed;
+    println!(
+        "{} MB, {} entries: read {read:?}, compared {compared:?}, indexed {indexed:?}, {warnings} warnings {linted:?}",
+        text.len() / 1_000_000,
+        index.len()
+    );
+}
