@@ -132,7 +132,8 @@ impl Drop for OpenConnection {
     }
 }
 
-type H2<T> = h2::server::Connection<T, Bytes>;
+/// Boxed, since it is more than a kilobyte and moves from future to future, each of which would keep room for it.
+type H2<T> = Box<h2::server::Connection<T, Bytes>>;
 
 /// Takes the caller's facts, then speaks the first words of HTTP/2.
 async fn open<A, N>(
@@ -185,7 +186,7 @@ where
             handshake.as_mut().poll(cx).map(Some)
         });
         match timeout(shared.limits.request_time, either).await {
-            Ok(Some(Ok(h2))) => h2,
+            Ok(Some(Ok(h2))) => Box::new(h2),
             Ok(Some(Err(error))) => {
                 debug!(%error, "no HTTP/2 came");
                 return None;
@@ -338,7 +339,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let talk = async {
-        let mut h2: H2<T> = settings(limits).handshake(io).await.ok()?;
+        let mut h2: H2<T> = Box::new(settings(limits).handshake(io).await.ok()?);
         let (request, respond) = h2.accept().await?.ok()?;
         drop(request);
         Reply::Fresh(respond).refuse(refusal);

@@ -74,7 +74,9 @@ impl Reply {
         let Self::Fresh(respond) = self else {
             return Err(Gone);
         };
-        *self = Self::Open(respond.send_response(response, false).map_err(|_| Gone)?);
+        let mut stream = respond.send_response(response, false).map_err(|_| Gone)?;
+        stream.reserve_capacity(1);
+        *self = Self::Open(stream);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! What goes over the wire, call by call.
 
+#![allow(clippy::unwrap_used, reason = "all of this is test code")]
+
 mod served;
 
 use plastron_wire::workload::{
@@ -143,4 +145,161 @@ async fn every_call_needs_the_security_header_exactly_once() {
     }
     let refused = served.stage.refused.lock().unwrap().len();
     assert_eq!(refused, 7 * 8, "each is on record");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_unimplemented() {
+    let served = serve(Limits::default());
+    let mut raw = served.raw().await;
+    for path in [
+        "/SpiffeWorkloadAPI/FetchSSHSVID",
+        "/SpiffeWorkloadAPI/",
+        "/WorkloadAPI/FetchX509SVID",
+        "/spiffe.workload.SpiffeWorkloadAPI/FetchX509SVID",
+        "/",
+    ] {
+        let request = grpc(path).header("workload.spiffe.io", "true");
+        let response = within(raw.call(request.body(()).unwrap(), EMPTY))
+            .await
+            .unwrap();
+        assert_eq!(
+            response.status(),
+            Some(Code::Unimplemented),
+            "WAPI-05 −: {path}"
+        );
+        assert!(response.trailers.is_none(), "trailers only");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_grpc_gets_an_http_status() {
+    let served = serve(Limits::default());
+    let mut raw = served.raw().await;
+    let path = "/SpiffeWorkloadAPI/FetchX509SVID";
+    for (method, content_type, want) in [
+        ("GET", "application/grpc", 405),
+        ("PUT", "application/grpc", 405),
+        ("POST", "application/json", 415),
+        ("POST", "application/grpc-web", 415),
+        ("POST", "application/grpcx", 415),
+        ("POST", "application/grpc+json", 415),
+        ("POST", "application/grpc+proto", 200),
+        ("POST", "application/grpc;x=y", 200),
+    ] {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("http://localhost{path}"))
+            .header("content-type", content_type)
+            .body(())
+            .unwrap();
+        let response = within(raw.call(request, EMPTY)).await.unwrap();
+        assert_eq!(response.head.status, want, "{method} {content_type}");
+    }
+}
+
+#[tokio::test]
+async fn requests_are_one_whole_uncompressed_message() {
+    let served = serve(Limits::default());
+    let mut raw = served.raw().await;
+    for (method, body, want) in [
+        (
+            "FetchX509SVID",
+            b"\x01\0\0\0\0".as_slice(),
+            Code::Unimplemented,
+        ),
+        ("FetchX509SVID", b"\0\0\0\0\x05", Code::InvalidArgument),
+        ("FetchX509SVID", b"", Code::InvalidArgument),
+        ("FetchJWTSVID", EMPTY, Code::InvalidArgument),
+        (
+            "FetchJWTSVID",
+            b"\0\0\0\0\x02\x0a\x00",
+            Code::InvalidArgument,
+        ),
+        ("ValidateJWTSVID", EMPTY, Code::InvalidArgument),
+    ] {
+        let request =
+            grpc(&format!("/SpiffeWorkloadAPI/{method}")).header("workload.spiffe.io", "true");
+        let response = within(raw.call(request.body(()).unwrap(), body))
+            .await
+            .unwrap();
+        assert_eq!(
+            response.status(),
+            Some(want),
+            "WAPI-16 −: {method} {body:?}"
+        );
+        let encodings = response.head.headers.get("grpc-accept-encoding");
+        assert_eq!(encodings.is_some(), want == Code::Unimplemented);
+    }
+}
+
+#[tokio::test]
+async fn a_request_may_come_in_pieces() {
+    let served = serve(Limits::default());
+    let mut raw = served.raw().await;
+    let request = grpc("/SpiffeWorkloadAPI/FetchJWTSVID").header("workload.spiffe.io", "true");
+    let (response, mut stream) = raw
+        .send
+        .send_request(request.body(()).unwrap(), false)
+        .unwrap();
+    for piece in ["\0", "\0\0\0", "\x03\x0a", "", "\x01", "x"] {
+        stream.send_data(piece.into(), false).unwrap();
+        tokio::task::yield_now().await;
+    }
+    stream.send_trailers(http::HeaderMap::new()).unwrap();
+    let mut body = within(response).await.unwrap().into_body();
+    let data = within(body.data()).await.unwrap().unwrap();
+    assert!(
+        data.ends_with(b"\x12\x01x"),
+        "the token for audience x: {data:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_deadline_ends_the_call_and_nothing_else() {
+    let served = serve(Limits::default());
+    served.stage.jwt_gate.send_replace(false);
+    let mut client = served.client().await;
+    let mut patient = client
+        .fetch_x509svid(with_header(X509svidRequest {}))
+        .await
+        .unwrap()
+        .into_inner();
+    patient.message().await.unwrap();
+
+    let mut raw = served.raw().await;
+    for (method, body) in [
+        ("FetchJWTSVID", b"\0\0\0\0\x03\x0a\x01x".as_slice()),
+        ("FetchX509SVID", EMPTY),
+    ] {
+        let request = grpc(&format!("/SpiffeWorkloadAPI/{method}"))
+            .header("workload.spiffe.io", "true")
+            .header("grpc-timeout", "20m");
+        let response = within(raw.call(request.body(()).unwrap(), body))
+            .await
+            .unwrap();
+        assert_eq!(response.status(), Some(Code::DeadlineExceeded), "{method}");
+    }
+    served.publish(x509("b", 1));
+    assert_eq!(
+        patient.message().await.unwrap().unwrap().svids[0].spiffe_id,
+        "b",
+        "RS-14"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_larger_than_every_window_arrives_whole() {
+    let served = serve(Limits::default());
+    served.publish(x509("large", 3_000_000));
+    let mut client = served.client().await;
+    let mut svids = client
+        .fetch_x509svid(with_header(X509svidRequest {}))
+        .await
+        .unwrap()
+        .into_inner();
+    let first = within(svids.message()).await.unwrap().unwrap();
+    assert_eq!(first.svids[0].x509_svid_key.len(), 3_000_000);
+    served.publish(x509("small", 1));
+    let second = within(svids.message()).await.unwrap().unwrap();
+    assert_eq!(second.svids[0].spiffe_id, "small");
 }

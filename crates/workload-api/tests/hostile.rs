@@ -1,0 +1,488 @@
+//! Callers who mean no good, or know no better: nobody else's service suffers.
+
+#![allow(clippy::unwrap_used, reason = "all of this is test code")]
+
+mod served;
+
+use std::io;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use plastron_wire::workload::X509svidRequest;
+use plastron_workload_api::{Accept, ConnectionRefused, Limits, Method};
+use served::{EMPTY, Raw, Served, grpc, serve, until, with_header, within, x509};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tonic::Code;
+
+/// A well-behaved caller gets his identity.
+async fn assert_serves(served: &Served) {
+    let mut client = served.client().await;
+    let mut svids = within(client.fetch_x509svid(with_header(X509svidRequest {})))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(within(svids.message()).await.unwrap().is_some());
+}
+
+fn x509_request() -> http::Request<()> {
+    grpc("/SpiffeWorkloadAPI/FetchX509SVID")
+        .header("workload.spiffe.io", "true")
+        .body(())
+        .unwrap()
+}
+
+#[tokio::test]
+async fn whoever_says_nothing_whole_in_time_is_dropped() {
+    let served = serve(Limits {
+        request_time: Duration::from_millis(100),
+        ..Limits::default()
+    });
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".as_slice();
+    let head_without_end = b"\0\0\0\x01\0\0\0\0\x01".as_slice();
+    for said in [
+        vec![],
+        preface[..10].to_vec(),
+        preface.to_vec(),
+        [preface, head_without_end].concat(),
+    ] {
+        let mut stream = UnixStream::connect(&served.path).await.unwrap();
+        stream.write_all(&said).await.unwrap();
+        let mut all = Vec::new();
+        within(stream.read_to_end(&mut all)).await.unwrap();
+    }
+    assert_eq!(served.stats.refused(ConnectionRefused::Silent), 4);
+    assert_serves(&served).await;
+
+    // A request whose body does not end.
+    let mut raw = served.raw().await;
+    let (response, mut stream) = raw.send.send_request(x509_request(), false).unwrap();
+    stream.send_data("\0\0".into(), false).unwrap();
+    let ended = within(response).await;
+    let refused = ended.map(|response| response.headers().get("grpc-status").cloned());
+    assert!(
+        refused.is_err() || refused.unwrap().unwrap() == "14",
+        "ended one way or the other"
+    );
+}
+
+#[tokio::test]
+async fn whoever_has_been_heard_may_rest() {
+    let served = serve(Limits {
+        request_time: Duration::from_millis(50),
+        ..Limits::default()
+    });
+    let mut client = served.client().await;
+    let mut svids = client
+        .fetch_x509svid(with_header(X509svidRequest {}))
+        .await
+        .unwrap()
+        .into_inner();
+    svids.message().await.unwrap();
+    let mut silent = UnixStream::connect(&served.path).await.unwrap();
+    within(silent.read_to_end(&mut Vec::new())).await.unwrap();
+    served.publish(x509("b", 1));
+    assert!(
+        within(svids.message()).await.unwrap().is_some(),
+        "WAPI-07 +"
+    );
+}
+
+#[tokio::test]
+async fn nonsense_ends_its_own_connection() {
+    let served = serve(Limits::default());
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".as_slice();
+    let huge_data = b"\xff\xff\xff\0\0\0\0\0\x01".as_slice();
+    let huge_settings = b"\xff\xff\xff\x04\0\0\0\0\0".as_slice();
+    let wild_continuation = b"\0\0\x01\x09\0\0\0\0\x01a".as_slice();
+    for said in [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+        vec![0; 100],
+        [preface, huge_data].concat(),
+        [preface, huge_settings].concat(),
+        [preface, wild_continuation].concat(),
+    ] {
+        let mut stream = UnixStream::connect(&served.path).await.unwrap();
+        stream.write_all(&said).await.unwrap();
+        let mut all = Vec::new();
+        let _reset = within(stream.read_to_end(&mut all)).await;
+    }
+    assert_serves(&served).await;
+    until(|| served.stats.connections() == 0).await;
+}
+
+#[tokio::test]
+async fn too_much_metadata_is_refused() {
+    let served = serve(Limits::default());
+    let mut raw = served.raw().await;
+    let mut request = x509_request();
+    request
+        .headers_mut()
+        .insert("x-filler", "a".repeat(5000).parse().unwrap());
+    let response = within(raw.call(request, EMPTY)).await;
+    match response {
+        Ok(response) => assert_eq!(response.head.status, 431),
+        Err(error) => assert!(error.is_reset() || error.is_go_away(), "{error}"),
+    }
+    assert_serves(&served).await;
+}
+
+#[tokio::test]
+async fn too_long_a_body_is_refused() {
+    let served = serve(Limits::default());
+    let mut raw = served.raw().await;
+    static LONG: [u8; 65 * 1024] = [0; 65 * 1024];
+    let response = within(raw.call(x509_request(), &LONG)).await.unwrap();
+    assert_eq!(response.status(), Some(Code::InvalidArgument));
+    let response = within(raw.call(x509_request(), EMPTY[..4].into()))
+        .await
+        .unwrap();
+    assert_eq!(
+        response.status(),
+        Some(Code::InvalidArgument),
+        "the connection still serves"
+    );
+}
+
+#[tokio::test]
+async fn streams_opened_and_reset_in_a_loop_cost_their_caller_the_connection() {
+    let served = serve(Limits::default());
+    let mut watcher = served.client().await;
+    let mut svids = watcher
+        .fetch_x509svid(with_header(X509svidRequest {}))
+        .await
+        .unwrap()
+        .into_inner();
+    svids.message().await.unwrap();
+
+    let raw = served.raw().await;
+    for _ in 0..10_000 {
+        let Ok(mut send) = raw.send.clone().ready().await else {
+            break;
+        };
+        let Ok((response, mut stream)) = send.send_request(x509_request(), false) else {
+            break;
+        };
+        let _ = stream.send_data(bytes::Bytes::from_static(EMPTY), true);
+        drop((response, stream));
+    }
+    served.publish(x509("b", 1));
+    assert_eq!(
+        within(svids.message()).await.unwrap().unwrap().svids[0].spiffe_id,
+        "b"
+    );
+    drop(raw);
+    assert_serves(&served).await;
+    drop((svids, watcher));
+    until(|| served.stats.streams() == 0).await;
+}
+
+#[tokio::test]
+async fn a_reader_that_stops_gets_the_latest_and_holds_up_nobody() {
+    let served = serve(Limits::default());
+    let mut held = Vec::new();
+    // Windows so large that only the socket pushes back, and others so small that one byte fits.
+    for window in [1 << 30, 1] {
+        let mut builder = h2::client::Builder::new();
+        builder
+            .initial_window_size(window)
+            .initial_connection_window_size(1 << 30);
+        let stream = UnixStream::connect(&served.path).await.unwrap();
+        let (mut send, mut connection) = builder.handshake(stream).await.unwrap();
+        let (response, mut request) = send.send_request(x509_request(), false).unwrap();
+        request
+            .send_data(bytes::Bytes::from_static(EMPTY), true)
+            .unwrap();
+        // From here on nobody polls the connection: it stays open, unread.
+        let stopped = tokio::select! {
+            response = response => response.unwrap(),
+            ended = &mut connection => panic!("{ended:?}"),
+        };
+        let released = served.stage.released.load(SeqCst);
+        let mut reader = served.client().await;
+        let mut svids = reader
+            .fetch_x509svid(with_header(X509svidRequest {}))
+            .await
+            .unwrap()
+            .into_inner();
+        svids.message().await.unwrap();
+        for n in 0..50 {
+            served.publish(x509(&format!("{n}"), 1_000_000));
+            let got = within(svids.message()).await.unwrap().unwrap();
+            assert_eq!(
+                got.svids[0].spiffe_id,
+                format!("{n}"),
+                "WAPI-09 −: the other reader"
+            );
+        }
+        let released = served.stage.released.load(SeqCst) - released - 51;
+        assert!(
+            released < 10,
+            "WAPI-09 −: {released} taken for those who do not read"
+        );
+        held.push((stopped, connection, send));
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_comes_back_skips_to_the_latest() {
+    let served = serve(Limits::default());
+    served.publish(x509("0", 10_000));
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(100);
+    let stream = UnixStream::connect(&served.path).await.unwrap();
+    let mut raw = Raw::over(stream, builder).await;
+    let (response, mut request) = raw.send.send_request(x509_request(), false).unwrap();
+    request
+        .send_data(bytes::Bytes::from_static(EMPTY), true)
+        .unwrap();
+    let mut body = within(response).await.unwrap().into_body();
+    let released = served.stage.released.load(SeqCst);
+    assert_eq!(released, 1, "the state at the request");
+
+    let mut watcher = served.client().await;
+    let mut svids = watcher
+        .fetch_x509svid(with_header(X509svidRequest {}))
+        .await
+        .unwrap()
+        .into_inner();
+    svids.message().await.unwrap();
+    for n in 1..=20 {
+        served.publish(x509(&n.to_string(), 10_000));
+        within(svids.message()).await.unwrap();
+    }
+    assert_eq!(
+        served.stage.released.load(SeqCst),
+        1 + 1 + 20,
+        "WAPI-09 +: nothing more was taken for the one who does not read"
+    );
+
+    let mut got = Vec::new();
+    let wanted = x509("0", 10_000).payload().len() + x509("20", 10_000).payload().len() + 10;
+    while got.len() < wanted {
+        let chunk = within(body.data()).await.unwrap().unwrap();
+        body.flow_control().release_capacity(chunk.len()).unwrap();
+        got.extend_from_slice(&chunk);
+    }
+    let second = x509("20", 10_000);
+    assert!(
+        got.ends_with(second.payload()),
+        "WAPI-09 +: the latest, not the second"
+    );
+    assert_eq!(got.len(), wanted);
+}
+
+#[tokio::test]
+async fn one_user_fills_his_own_share_only() {
+    let served = serve(Limits {
+        connections: 8,
+        connections_per_uid: 3,
+        reserve: 2,
+        few: 2,
+        refusers: 1,
+        flush_time: Duration::from_secs(60),
+        ..Limits::default()
+    });
+    served.stage.uid.store(1, SeqCst);
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(served.client().await);
+    }
+    until(|| served.stats.connections() == 3).await;
+
+    let mut fourth = served.client().await;
+    let status = within(fourth.fetch_x509svid(with_header(X509svidRequest {})))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "WEP-19 +");
+    assert!(
+        status
+            .message()
+            .contains("too many connections of this user"),
+        "{status}"
+    );
+    let attestations = served.stage.attestations.load(SeqCst);
+    assert_eq!(attestations, 3, "limits come before attestation");
+
+    // One refuser at a time is told so; the others are dropped.
+    let _told = UnixStream::connect(&served.path).await.unwrap();
+    until(|| served.stats.refused(ConnectionRefused::UidLimit) >= 2).await;
+    let mut dropped = UnixStream::connect(&served.path).await.unwrap();
+    let mut nothing = Vec::new();
+    let _reset = within(dropped.read_to_end(&mut nothing)).await;
+    assert!(nothing.is_empty());
+
+    served.stage.uid.store(2, SeqCst);
+    assert_serves(&served).await;
+    served.stage.uid.store(1, SeqCst);
+    held.pop();
+    until(|| served.stats.connections() == 2).await;
+    assert_serves(&served).await;
+    assert!(
+        served
+            .stage
+            .refused
+            .lock()
+            .unwrap()
+            .iter()
+            .all(|r| r.code == Code::Unavailable)
+    );
+}
+
+#[tokio::test]
+async fn streams_are_limited_by_connection_and_by_user() {
+    let served = serve(Limits {
+        streams_per_uid: 3,
+        streams_per_connection: 2,
+        ..Limits::default()
+    });
+    let (mut a, mut b) = (served.client().await, served.client().await);
+    let mut open = Vec::new();
+    for client in [&mut a, &mut b] {
+        let mut svids = client
+            .fetch_x509svid(with_header(X509svidRequest {}))
+            .await
+            .unwrap()
+            .into_inner();
+        svids.message().await.unwrap();
+        open.push(svids);
+    }
+    open.push(
+        a.fetch_x509svid(with_header(X509svidRequest {}))
+            .await
+            .unwrap()
+            .into_inner(),
+    );
+    let status = within(b.fetch_x509svid(with_header(X509svidRequest {})))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(
+        status.message().contains("too many streams of this user"),
+        "{status}"
+    );
+
+    // The third stream on one connection waits in the client: the server has said that two are all.
+    drop(open.remove(1));
+    until(|| served.stats.streams() == 2).await;
+    let third = a.fetch_x509svid(with_header(X509svidRequest {}));
+    let mut third = std::pin::pin!(third);
+    tokio::select! {
+        biased;
+        got = &mut third => panic!("{got:?}"),
+        () = async { assert_serves(&served).await } => {}
+    }
+    open.clear();
+    assert!(within(third).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_thousand_unread_streams_do_not_keep_a_caller_waiting() {
+    let served = serve(Limits {
+        streams_per_connection: 1000,
+        ..Limits::for_descriptors(4096)
+    });
+    served.publish(x509("a", 3000));
+    let mut builder = h2::client::Builder::new();
+    builder
+        .initial_window_size(1 << 20)
+        .initial_connection_window_size(1 << 30);
+    let stream = UnixStream::connect(&served.path).await.unwrap();
+    let mut raw = Raw::over(stream, builder).await;
+    let mut unread = Vec::new();
+    for _ in 0..1000 {
+        raw.send = raw.send.clone().ready().await.unwrap();
+        let (response, mut stream) = raw.send.send_request(x509_request(), false).unwrap();
+        stream
+            .send_data(bytes::Bytes::from_static(EMPTY), true)
+            .unwrap();
+        unread.push(response);
+    }
+    assert_serves(&served).await;
+    until(|| served.stats.streams() == 1000).await;
+    assert_serves(&served).await;
+}
+
+#[tokio::test]
+async fn idle_connections_cost_nobody_his_answer() {
+    let served = serve(Limits::for_descriptors(1000));
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(UnixStream::connect(&served.path).await.unwrap());
+    }
+    assert_serves(&served).await;
+    until(|| served.stats.connections() >= 300).await;
+    drop(idle);
+    until(|| served.stats.connections() == 0).await;
+}
+
+/// A listener that fails before it accepts.
+struct Failing {
+    listener: UnixListener,
+    errors: Vec<i32>,
+}
+
+impl Accept for Failing {
+    type Connection = UnixStream;
+
+    async fn accept(&mut self) -> io::Result<UnixStream> {
+        match self.errors.pop() {
+            Some(number) => Err(io::Error::from_raw_os_error(number)),
+            None => Accept::accept(&mut self.listener).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn want_of_descriptors_passes() {
+    let (emfile, enfile, econnaborted) = (24, 23, 103);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let accept = Failing {
+        listener,
+        errors: vec![econnaborted, emfile, enfile, emfile],
+    };
+    let stage = served::stage();
+    let server = plastron_workload_api::Server::new(
+        served::Attestor(stage.clone()),
+        served::Answerer(stage),
+        Limits::default(),
+    );
+    let stats = server.stats();
+    tokio::spawn(server.serve(accept, std::future::pending()));
+    let stream = UnixStream::connect(&path).await.unwrap();
+    let mut raw = Raw::over(stream, h2::client::Builder::new()).await;
+    let request = grpc("/SpiffeWorkloadAPI/FetchWITSVID").header("workload.spiffe.io", "true");
+    let response = within(raw.call(request.body(()).unwrap(), EMPTY))
+        .await
+        .unwrap();
+    assert_eq!(response.status(), Some(Code::Unimplemented));
+    assert_eq!(
+        stats.accept_errors(),
+        3,
+        "an aborted connection is the peer's affair"
+    );
+}
+
+#[tokio::test]
+async fn calls_that_break_off_are_counted_as_cancelled() {
+    let served = serve(Limits::default());
+    let mut client = served.client().await;
+    let mut svids = client
+        .fetch_x509svid(with_header(X509svidRequest {}))
+        .await
+        .unwrap()
+        .into_inner();
+    svids.message().await.unwrap();
+    drop(svids);
+    until(|| served.stats.calls(Method::FetchX509Svid, Code::Cancelled) == 1).await;
+    let mut svids = client
+        .fetch_x509svid(with_header(X509svidRequest {}))
+        .await
+        .unwrap()
+        .into_inner();
+    svids.message().await.unwrap();
+    drop((svids, client));
+    until(|| served.stats.calls(Method::FetchX509Svid, Code::Cancelled) == 2).await;
+}
