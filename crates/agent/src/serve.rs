@@ -116,7 +116,7 @@ impl Answer<Arc<Caller>> for Service {
             .map_err(|error| refusal::invalid(format!("JWT-SVID is not valid: {error}")))?;
         Ok(Message::encode(&proto::ValidateJwtsvidResponse {
             spiffe_id: svid.id().to_string(),
-            claims: Some(claims(svid.claims())),
+            claims: Some(claims(&svid.claims())),
         }))
     }
 
