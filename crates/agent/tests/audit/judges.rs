@@ -12,7 +12,11 @@ use crate::log::Log;
 /// Standard output of a command that was given `input`.
 fn run(command: &mut Command, input: &[u8]) -> String {
     use std::io::Write;
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
 }
@@ -43,9 +47,14 @@ fn openssl_agrees_on_the_signatures() {
     for head in heads {
         fs::write(file("signature"), decode(&head["signature"])).unwrap();
         let seq = head["seq"].as_u64().unwrap() - 1;
-        let message = format!("plastron audit head v1\n{seq}\n{}\n", head["prev"].as_str().unwrap());
+        let message = format!(
+            "plastron audit head v1\n{seq}\n{}\n",
+            head["prev"].as_str().unwrap()
+        );
         let mut openssl = Command::new("openssl");
-        openssl.args(["dgst", "-sha256", "-keyform", "DER", "-verify"]).arg(file("key.der"));
+        openssl
+            .args(["dgst", "-sha256", "-keyform", "DER", "-verify"])
+            .arg(file("key.der"));
         openssl.arg("-signature").arg(file("signature"));
         assert_eq!(run(&mut openssl, message.as_bytes()), "Verified OK\n");
         verified += 1;

@@ -23,7 +23,9 @@ use tempfile::TempDir;
 /// A clock that moves a millisecond with each look.
 pub(crate) fn ticking() -> Clock {
     let millis = AtomicU64::new(1_785_585_600_000);
-    Clock::from_fn(move || SystemTime::UNIX_EPOCH + Duration::from_millis(millis.fetch_add(1, Ordering::Relaxed)))
+    Clock::from_fn(move || {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(millis.fetch_add(1, Ordering::Relaxed))
+    })
 }
 
 pub(crate) struct Log {
@@ -34,8 +36,13 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn new() -> Self {
-        let key: Arc<dyn SigningKey> = Arc::from(AwsLc.generate(KeyType::EcP256).unwrap() as Box<dyn SigningKey>);
-        Self { dir: tempfile::tempdir().unwrap(), key, clock: ticking() }
+        let key: Arc<dyn SigningKey> =
+            Arc::from(AwsLc.generate(KeyType::EcP256).unwrap() as Box<dyn SigningKey>);
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            key,
+            clock: ticking(),
+        }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -97,22 +104,38 @@ pub(crate) fn verify(paths: &[PathBuf]) -> Report {
 
 /// Lines with their newlines.
 pub(crate) fn lines(path: &Path) -> Vec<Vec<u8>> {
-    fs::read(path).unwrap().split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
+    fs::read(path)
+        .unwrap()
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(<[u8]>::to_vec)
+        .collect()
 }
 
 pub(crate) fn records(path: &Path) -> Vec<Value> {
-    lines(path).iter().filter_map(|line| serde_json::from_slice(line).ok()).collect()
+    lines(path)
+        .iter()
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect()
 }
 
 pub(crate) fn kinds(records: &[Value]) -> Vec<&str> {
-    records.iter().map(|record| record["kind"].as_str().unwrap()).collect()
+    records
+        .iter()
+        .map(|record| record["kind"].as_str().unwrap())
+        .collect()
 }
 
 pub(crate) fn caller(pid: i32) -> CallerFragment {
     let mut facts = Facts::new(pid, 1000, 100);
     facts.groups = vec![100, 4242];
     facts.path = Some("/usr/bin/cart".into());
-    CallerFragment::new(&facts, &["unix:uid:1000"].iter().map(|text| text.parse().unwrap()).collect())
+    CallerFragment::new(
+        &facts,
+        &["unix:uid:1000"]
+            .iter()
+            .map(|text| text.parse().unwrap())
+            .collect(),
+    )
 }
 
 pub(crate) fn credential(nth: u64) -> CredentialFragment {

@@ -19,7 +19,10 @@ use crate::log::{Log, caller, credential, kinds, records, verify};
 fn a_release_is_recorded_with_the_credential_and_the_caller() {
     let log = Log::with_releases(1);
     let records = log.records();
-    assert_eq!(kinds(&records), ["start", "head", "x509_svid", "stop", "head"]);
+    assert_eq!(
+        kinds(&records),
+        ["start", "head", "x509_svid", "stop", "head"]
+    );
     let mut release = records[2].clone();
     let members = release.as_object_mut().unwrap();
     for chained in ["prev", "hash", "time"] {
@@ -46,7 +49,12 @@ fn no_release_of_many_threads_is_missing() {
     const EACH: u64 = 5_000;
     let log = Log::new();
     // More room than there are records: what is under test is that none gets lost on the way.
-    let (audit, thread) = log.options().room((THREADS * EACH) as usize).heads(3_000, Duration::from_secs(10)).start().unwrap();
+    let (audit, thread) = log
+        .options()
+        .room((THREADS * EACH) as usize)
+        .heads(3_000, Duration::from_secs(10))
+        .start()
+        .unwrap();
     std::thread::scope(|scope| {
         for nth in 0..THREADS {
             let audit = audit.clone();
@@ -60,12 +68,25 @@ fn no_release_of_many_threads_is_missing() {
     });
     thread.stop();
     let records = log.records();
-    let serials: HashSet<&str> = records.iter().filter_map(|record| record["serial"].as_str()).collect();
+    let serials: HashSet<&str> = records
+        .iter()
+        .filter_map(|record| record["serial"].as_str())
+        .collect();
     assert_eq!(serials.len() as u64, THREADS * EACH);
     let report = log.verify();
     assert!(report.is_intact(), "{:?}", report.findings);
-    assert_eq!((report.records, report.unsigned, report.lost), (records.len() as u64, 0, 0));
-    assert!(kinds(&records).iter().filter(|kind| **kind == "head").count() > 2, "heads are signed on the way");
+    assert_eq!(
+        (report.records, report.unsigned, report.lost),
+        (records.len() as u64, 0, 0)
+    );
+    assert!(
+        kinds(&records)
+            .iter()
+            .filter(|kind| **kind == "head")
+            .count()
+            > 2,
+        "heads are signed on the way"
+    );
 }
 
 #[test]
@@ -77,25 +98,51 @@ fn refusals_are_recorded_and_those_alike_are_counted() {
         audit.refused(&caller(7), "FetchX509SVID", &refusal);
     }
     audit.refused(&caller(8), "FetchX509SVID", &refusal);
-    audit.refused_uid(1001, "connect", &Refusal::unavailable("too many connections"));
+    audit.refused_uid(
+        1001,
+        "connect",
+        &Refusal::unavailable("too many connections"),
+    );
     audit.lost(&caller(9), &PeerLost::ForeignWriter { pid: 66 });
     // That a process ends is nobody's refusal.
     audit.lost(&caller(10), &PeerLost::Exited);
     thread.stop();
 
     let records = log.records();
-    let refusals: Vec<_> = records.iter().filter(|record| record["kind"] == "refusal").collect();
+    let refusals: Vec<_> = records
+        .iter()
+        .filter(|record| record["kind"] == "refusal")
+        .collect();
     let of = |pid: i32| refusals.iter().filter(move |record| record["pid"] == pid);
-    assert_eq!(of(7).count(), 2, "the first at once, the others when the second is over or the agent stops");
-    assert_eq!(of(7).map(|record| record["count"].as_u64().unwrap()).sum::<u64>(), 100);
+    assert_eq!(
+        of(7).count(),
+        2,
+        "the first at once, the others when the second is over or the agent stops"
+    );
+    assert_eq!(
+        of(7)
+            .map(|record| record["count"].as_u64().unwrap())
+            .sum::<u64>(),
+        100
+    );
     let first = of(7).next().unwrap();
     assert_eq!(first["call"], "FetchX509SVID");
     assert_eq!(first["code"], "PermissionDenied");
-    assert_eq!(first["reason"], "no registration entry matches this process");
+    assert_eq!(
+        first["reason"],
+        "no registration entry matches this process"
+    );
     assert_eq!(of(8).count(), 1);
-    assert_eq!(of(9).next().unwrap()["reason"], PeerLost::ForeignWriter { pid: 66 }.to_string());
+    assert_eq!(
+        of(9).next().unwrap()["reason"],
+        PeerLost::ForeignWriter { pid: 66 }.to_string()
+    );
     assert_eq!(of(10).count(), 0);
-    assert!(refusals.iter().any(|record| record["uid"] == 1001 && record["call"] == "connect"));
+    assert!(
+        refusals
+            .iter()
+            .any(|record| record["uid"] == 1001 && record["call"] == "connect")
+    );
     assert!(log.verify().is_intact());
 }
 
@@ -122,7 +169,15 @@ fn a_restart_after_a_crash_goes_on_after_a_torn_line() {
         // Without its newline a line is still whole; without all of it nothing is torn.
         let torn = cut > 1 && cut < lines.last().unwrap().len();
         let torn: Vec<_> = torn.then_some(Remark::Torn).into_iter().collect();
-        assert_eq!(report.notes.into_iter().map(|note| note.remark).collect::<Vec<_>>(), torn, "cut {cut}");
+        assert_eq!(
+            report
+                .notes
+                .into_iter()
+                .map(|note| note.remark)
+                .collect::<Vec<_>>(),
+            torn,
+            "cut {cut}"
+        );
     }
 }
 
@@ -145,9 +200,25 @@ fn a_rotated_file_is_continued_in_the_new_one() {
     audit.released(&caller(4), &credential(4));
     thread.stop();
 
-    assert_eq!(kinds(&records(&log.rotated(2))), ["start", "head", "x509_svid", "x509_svid", "x509_svid", "head"]);
-    assert_eq!(kinds(&records(&log.rotated(1))), ["open", "head", "x509_svid", "x509_svid", "head"]);
-    assert_eq!(kinds(&log.records()), ["open", "head", "x509_svid", "stop", "head"]);
+    assert_eq!(
+        kinds(&records(&log.rotated(2))),
+        [
+            "start",
+            "head",
+            "x509_svid",
+            "x509_svid",
+            "x509_svid",
+            "head"
+        ]
+    );
+    assert_eq!(
+        kinds(&records(&log.rotated(1))),
+        ["open", "head", "x509_svid", "x509_svid", "head"]
+    );
+    assert_eq!(
+        kinds(&log.records()),
+        ["open", "head", "x509_svid", "stop", "head"]
+    );
     let in_order = vec![log.rotated(2), log.rotated(1), log.path()];
     let mut paths = in_order.clone();
     for _ in 0..paths.len() {
@@ -161,11 +232,20 @@ fn a_rotated_file_is_continued_in_the_new_one() {
     // Old files are deleted some day: that is told.
     let report = log.verify();
     assert!(report.is_intact());
-    assert_eq!(report.notes, [Note { at: Place { file: 0, line: 1 }, remark: Remark::Begins { seq: 12 } }]);
+    assert_eq!(
+        report.notes,
+        [Note {
+            at: Place { file: 0, line: 1 },
+            remark: Remark::Begins { seq: 12 }
+        }]
+    );
     // One from the middle is missed.
     let report = verify(&[log.rotated(2), log.path()]);
     assert_eq!(report.findings.len(), 1);
-    assert_eq!(report.findings[0].problem, Problem::Missing { first: 7, last: 11 });
+    assert_eq!(
+        report.findings[0].problem,
+        Problem::Missing { first: 7, last: 11 }
+    );
 }
 
 #[test]
@@ -175,7 +255,11 @@ fn a_file_that_is_truncated_in_place_by_whoever_copied_it_is_written_on() {
     audit.released(&caller(1), &credential(1));
     audit.flush();
     fs::copy(log.path(), log.rotated(1)).unwrap();
-    fs::OpenOptions::new().write(true).truncate(true).open(log.path()).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .open(log.path())
+        .unwrap();
     audit.released(&caller(2), &credential(2));
     thread.stop();
     let report = verify(&[log.path(), log.rotated(1)]);
@@ -186,10 +270,17 @@ fn a_file_that_is_truncated_in_place_by_whoever_copied_it_is_written_on() {
 fn a_full_disk_is_health_and_metrics_and_no_outage() {
     let log = Log::new();
     symlink("/dev/full", log.path()).unwrap();
-    let (health, metrics) = (Arc::new(Health::new()), Metrics::new("example.org", std::time::SystemTime::UNIX_EPOCH));
+    let (health, metrics) = (
+        Arc::new(Health::new()),
+        Metrics::new("example.org", std::time::SystemTime::UNIX_EPOCH),
+    );
     let component = health.component("audit");
     component.ok();
-    let options = log.options().health(component).metrics(metrics.audit()).room(100);
+    let options = log
+        .options()
+        .health(component)
+        .metrics(metrics.audit())
+        .room(100);
     let (audit, thread) = options.start().unwrap();
     for nth in 0..1000 {
         audit.released(&caller(nth), &credential(nth as u64));
@@ -201,8 +292,16 @@ fn a_full_disk_is_health_and_metrics_and_no_outage() {
     let standing = health.standing();
     assert!(standing.ready);
     assert_eq!(standing.problems.len(), 1);
-    assert!(standing.problems[0].contains("audit file") && standing.problems[0].contains("No space left"), "{standing:?}");
-    assert!(metrics.encode().contains("plastron_agent_audit_failing 1\n"));
+    assert!(
+        standing.problems[0].contains("audit file")
+            && standing.problems[0].contains("No space left"),
+        "{standing:?}"
+    );
+    assert!(
+        metrics
+            .encode()
+            .contains("plastron_agent_audit_failing 1\n")
+    );
 
     // There is a disk with room again.
     fs::remove_file(log.path()).unwrap();
@@ -211,14 +310,29 @@ fn a_full_disk_is_health_and_metrics_and_no_outage() {
     audit.released(&caller(1000), &credential(1000));
     thread.stop();
     assert!(health.standing().problems.is_empty());
-    assert!(metrics.encode().contains("plastron_agent_audit_failing 0\n"));
+    assert!(
+        metrics
+            .encode()
+            .contains("plastron_agent_audit_failing 0\n")
+    );
 
     let report = log.verify();
     assert!(report.is_intact(), "{:?}", report.findings);
     assert!(report.lost > 0);
-    let releases = log.records().iter().filter(|record| record["kind"] == "x509_svid").count() as u64;
-    assert_eq!(releases + report.lost, 1001, "what waited was written, what did not fit was counted");
-    assert!(metrics.encode().contains(&format!("plastron_agent_audit_lost_total {}\n", report.lost)));
+    let releases = log
+        .records()
+        .iter()
+        .filter(|record| record["kind"] == "x509_svid")
+        .count() as u64;
+    assert_eq!(
+        releases + report.lost,
+        1001,
+        "what waited was written, what did not fit was counted"
+    );
+    assert!(metrics.encode().contains(&format!(
+        "plastron_agent_audit_lost_total {}\n",
+        report.lost
+    )));
 }
 
 #[test]
@@ -248,14 +362,22 @@ fn records_cut_while_the_agent_was_down_are_missed_when_it_kept_the_head() {
     // Up to the first head: a chain that would do by itself.
     log.write(&lines[..2]);
     assert!(log.verify().is_intact());
-    let head = plastron_agent::audit::read_head_file(&kept).unwrap().unwrap();
+    let head = plastron_agent::audit::read_head_file(&kept)
+        .unwrap()
+        .unwrap();
     assert_eq!(head.seq, 5);
     let asked = Verify::new(AwsLc.algorithms()).head(head);
-    assert_eq!(asked.files(&[log.path()]).unwrap().findings[0].problem, Problem::Missing { first: 3, last: 5 });
+    assert_eq!(
+        asked.files(&[log.path()]).unwrap().findings[0].problem,
+        Problem::Missing { first: 3, last: 5 }
+    );
     run();
     let report = log.verify();
     assert_eq!(report.findings.len(), 1);
-    assert_eq!(report.findings[0].problem, Problem::Missing { first: 3, last: 5 });
+    assert_eq!(
+        report.findings[0].problem,
+        Problem::Missing { first: 3, last: 5 }
+    );
 
     // The file is gone altogether: the chain goes on, and does not look as if it began.
     fs::remove_file(log.path()).unwrap();
@@ -267,10 +389,16 @@ fn records_cut_while_the_agent_was_down_are_missed_when_it_kept_the_head() {
 fn what_cannot_be_an_audit_file_is_an_error_at_start() {
     let log = Log::new();
     fs::write(log.path(), "Dear diary,\n").unwrap();
-    assert!(matches!(log.options().start(), Err(AuditError::File(AuditFileError::Foreign { .. }))));
+    assert!(matches!(
+        log.options().start(),
+        Err(AuditError::File(AuditFileError::Foreign { .. }))
+    ));
     fs::remove_file(log.path()).unwrap();
     let (_audit, _thread) = log.start();
-    assert!(matches!(log.options().start(), Err(AuditError::File(AuditFileError::InUse { .. }))));
+    assert!(matches!(
+        log.options().start(),
+        Err(AuditError::File(AuditFileError::InUse { .. }))
+    ));
 }
 
 #[test]

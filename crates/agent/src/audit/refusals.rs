@@ -1,0 +1,285 @@
+//! Refusals of one process: a caller that asks in a loop gets one record a second with a count, not one a try.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
+
+use super::record::{CallerFragment, Members};
+
+/// At most one record of like refusals in this time.
+const WINDOW: Duration = Duration::from_secs(1);
+/// Sorts of refusals told apart at a time. Further ones within the window become one record.
+const MOST: usize = 4096;
+
+/// Refusals that are alike: of one process, on one call, with one status.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Like {
+    pid: i32,
+    uid: u32,
+    call: &'static str,
+    code: &'static str,
+}
+
+/// A refusal as it happened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused<'a> {
+    pub(super) caller: &'a CallerFragment,
+    /// What was asked.
+    pub(super) call: &'static str,
+    /// The gRPC status.
+    pub(super) code: &'static str,
+    /// The words that go with it.
+    pub(super) reason: &'a str,
+}
+
+struct Counted {
+    since: SystemTime,
+    /// Refusals since the last record.
+    unrecorded: u64,
+    caller: CallerFragment,
+    reason: Box<str>,
+}
+
+/// Counts like refusals, and says when to record them.
+#[derive(Default)]
+pub(super) struct Refusals {
+    counted: HashMap<Like, Counted>,
+    /// Refusals for which there was no room.
+    others: u64,
+}
+
+impl Refusals {
+    /// Takes a refusal. Returns the body of a record when there is one to write now.
+    pub(super) fn note(&mut self, refused: &Refused<'_>, now: SystemTime) -> Option<String> {
+        let Refused {
+            caller,
+            call,
+            code,
+            reason,
+        } = *refused;
+        let like = Like {
+            pid: caller.pid(),
+            uid: caller.uid(),
+            call,
+            code,
+        };
+        if let Some(counted) = self.counted.get_mut(&like) {
+            counted.unrecorded += 1;
+            if !over(counted.since, now) {
+                return None;
+            }
+            counted.since = now;
+            counted.caller = caller.clone();
+            counted.reason = reason.into();
+            return Some(body(&like, counted.take(), caller, reason));
+        }
+        if self.counted.len() >= MOST {
+            self.others += 1;
+            return None;
+        }
+        let body = body(&like, 1, caller, reason);
+        let counted = Counted {
+            since: now,
+            unrecorded: 0,
+            caller: caller.clone(),
+            reason: reason.into(),
+        };
+        self.counted.insert(like, counted);
+        Some(body)
+    }
+
+    /// The bodies of records that are due at `now`. Forgets what has come to rest.
+    pub(super) fn due(&mut self, now: SystemTime) -> Vec<String> {
+        self.settle(|since| over(since, now), now)
+    }
+
+    /// The bodies of all that is not recorded yet.
+    pub(super) fn drain(&mut self, now: SystemTime) -> Vec<String> {
+        self.settle(|_| true, now)
+    }
+
+    /// Whether nothing is counted now, so that nothing will become due.
+    pub(super) fn is_empty(&self) -> bool {
+        self.counted.is_empty() && self.others == 0
+    }
+
+    fn settle(&mut self, is_over: impl Fn(SystemTime) -> bool, now: SystemTime) -> Vec<String> {
+        let mut bodies = Vec::new();
+        self.counted.retain(|like, counted| {
+            if !is_over(counted.since) {
+                return true;
+            }
+            if counted.unrecorded == 0 {
+                return false;
+            }
+            counted.since = now;
+            bodies.push(body(like, counted.take(), &counted.caller, &counted.reason));
+            true
+        });
+        if self.others > 0 {
+            let mut members = Members::default();
+            members.string(
+                "reason",
+                "more sorts of refusals at a time than are told apart",
+            );
+            members.number("count", std::mem::take(&mut self.others).into());
+            bodies.push(members.finish().as_ref().to_owned());
+        }
+        if self.counted.is_empty() {
+            self.counted.shrink_to(64);
+        }
+        bodies
+    }
+}
+
+impl Counted {
+    fn take(&mut self) -> u64 {
+        std::mem::take(&mut self.unrecorded)
+    }
+}
+
+/// Whether a window that began at `since` has ended. It has, too, when the clock went back behind its beginning.
+fn over(since: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(since)
+        .is_ok_and(|elapsed| elapsed >= WINDOW)
+        || now < since
+}
+
+fn body(like: &Like, count: u64, caller: &CallerFragment, reason: &str) -> String {
+    let mut members = Members::default();
+    members.string("call", like.call);
+    members.string("code", like.code);
+    members.string("reason", reason);
+    members.number("count", count.into());
+    format!("{},{}", members.finish(), caller.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use plastron_attest::Facts;
+    use plastron_entry::Selectors;
+
+    use super::*;
+
+    const START: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn at(millis: u64) -> SystemTime {
+        START + Duration::from_secs(1000) + Duration::from_millis(millis)
+    }
+
+    fn caller(pid: i32) -> CallerFragment {
+        CallerFragment::new(&Facts::new(pid, 1000, 1000), &Selectors::new())
+    }
+
+    fn refused<'a>(caller: &'a CallerFragment, call: &'static str) -> Refused<'a> {
+        Refused {
+            caller,
+            call,
+            code: "PermissionDenied",
+            reason: "no entry",
+        }
+    }
+
+    fn count(body: &str) -> u64 {
+        let value: serde_json::Value = serde_json::from_str(&format!("{{{body}}}")).unwrap();
+        value["count"].as_u64().unwrap()
+    }
+
+    #[test]
+    fn a_process_that_asks_in_a_loop_gets_one_record_a_second_and_none_of_its_refusals_is_lost() {
+        let caller = caller(7);
+        let mut refusals = Refusals::default();
+        let mut records = Vec::new();
+        for millis in 0..10_500 {
+            records.extend(refusals.note(&refused(&caller, "FetchX509SVID"), at(millis)));
+        }
+        assert_eq!(records.len(), 11, "at 0, 1, … 10 s");
+        assert!(refusals.due(at(10_999)).is_empty());
+        records.extend(refusals.due(at(11_000)));
+        assert_eq!(records.iter().map(|body| count(body)).sum::<u64>(), 10_500);
+        assert!(refusals.due(at(12_000)).is_empty());
+        assert!(refusals.is_empty());
+    }
+
+    #[test]
+    fn refusals_that_differ_have_records_of_their_own() {
+        let mut refusals = Refusals::default();
+        let (one, other) = (caller(7), caller(8));
+        let first = refused(&one, "FetchX509SVID");
+        assert!(refusals.note(&first, at(0)).is_some());
+        assert!(refusals.note(&first, at(0)).is_none());
+        for differs in [
+            refused(&other, "FetchX509SVID"),
+            refused(&one, "FetchJWTSVID"),
+            Refused {
+                code: "Unavailable",
+                ..first
+            },
+        ] {
+            assert!(refusals.note(&differs, at(0)).is_some(), "{differs:?}");
+        }
+        // The words may name what the caller asked for, so he could make them all different.
+        assert!(
+            refusals
+                .note(
+                    &Refused {
+                        reason: "another word",
+                        ..first
+                    },
+                    at(0)
+                )
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_holds_no_record_back() {
+        let caller = caller(7);
+        let mut refusals = Refusals::default();
+        assert!(refusals.note(&refused(&caller, "c"), at(5000)).is_some());
+        assert!(refusals.note(&refused(&caller, "c"), at(5100)).is_none());
+        assert_eq!(
+            refusals
+                .note(&refused(&caller, "c"), at(100))
+                .map(|body| count(&body)),
+            Some(2)
+        );
+    }
+
+    #[test]
+    fn a_flood_of_processes_is_bounded_in_memory_and_counted() {
+        let mut refusals = Refusals::default();
+        let mut recorded = 0;
+        for pid in 0..10_000 {
+            recorded += refusals
+                .note(&refused(&caller(pid), "c"), at(0))
+                .map_or(0, |body| count(&body));
+        }
+        assert_eq!(refusals.counted.len(), MOST);
+        recorded += refusals
+            .due(at(1000))
+            .iter()
+            .map(|body| count(body))
+            .sum::<u64>();
+        assert_eq!(recorded, 10_000);
+        assert!(refusals.is_empty());
+    }
+
+    #[test]
+    fn what_is_counted_is_recorded_at_the_end() {
+        let caller = caller(7);
+        let mut refusals = Refusals::default();
+        for millis in 0..10 {
+            refusals.note(&refused(&caller, "c"), at(millis));
+        }
+        assert_eq!(
+            refusals
+                .drain(at(10))
+                .iter()
+                .map(|body| count(body))
+                .sum::<u64>(),
+            9
+        );
+    }
+}
