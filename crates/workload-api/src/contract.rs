@@ -1,6 +1,6 @@
 //! What an agent brings: connections, who is behind them, and what they get.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
 use std::sync::Arc;
 
@@ -84,42 +84,59 @@ pub struct Held {
 }
 
 /// Decides what a caller gets.
-pub trait Answer<C>: Send + Sync + 'static {
-    /// The messages of one stream.
+///
+/// A call that is not implemented answers `Unimplemented`, as a profile that is switched off (WAPI-02, AMB-30).
+pub trait Answer<C: Send + Sync>: Send + Sync + 'static {
+    /// The messages of one stream. [`Latest`](crate::Latest) serves a watch channel.
     type Updates: Updates;
 
-    /// `FetchX509SVID`.
+    /// `FetchX509SVID`: the messages are `X509SVIDResponse`s.
     fn x509_svids(
         &self,
         caller: &Arc<C>,
-    ) -> impl Future<Output = Result<Self::Updates, Refusal>> + Send;
+    ) -> impl Future<Output = Result<Self::Updates, Refusal>> + Send {
+        let _ = caller;
+        ready(Err(not_enabled()))
+    }
 
-    /// `FetchX509Bundles`.
+    /// `FetchX509Bundles`: the messages are `X509BundlesResponse`s.
     fn x509_bundles(
         &self,
         caller: &Arc<C>,
-    ) -> impl Future<Output = Result<Self::Updates, Refusal>> + Send;
+    ) -> impl Future<Output = Result<Self::Updates, Refusal>> + Send {
+        let _ = caller;
+        ready(Err(not_enabled()))
+    }
 
-    /// `FetchJWTBundles`.
+    /// `FetchJWTBundles`: the messages are `JWTBundlesResponse`s.
     fn jwt_bundles(
         &self,
         caller: &Arc<C>,
-    ) -> impl Future<Output = Result<Self::Updates, Refusal>> + Send;
+    ) -> impl Future<Output = Result<Self::Updates, Refusal>> + Send {
+        let _ = caller;
+        ready(Err(not_enabled()))
+    }
 
-    /// `FetchJWTSVID`: the response is a `JWTSVIDResponse`. `request` has one to 32 audiences of one to 1024 bytes;
-    /// its SPIFFE ID has not been looked at.
+    /// `FetchJWTSVID`: the message is a `JWTSVIDResponse`. `request` has one to 32 audiences of one to 1024 bytes; its
+    /// SPIFFE ID has not been looked at.
     fn jwt_svids(
         &self,
         caller: &Arc<C>,
         request: JwtsvidRequest,
-    ) -> impl Future<Output = Result<Message, Refusal>> + Send;
+    ) -> impl Future<Output = Result<Message, Refusal>> + Send {
+        let _ = (caller, request);
+        ready(Err(not_enabled()))
+    }
 
-    /// `ValidateJWTSVID`: the response is a `ValidateJWTSVIDResponse`. Both fields of `request` are filled.
+    /// `ValidateJWTSVID`: the message is a `ValidateJWTSVIDResponse`. Both fields of `request` are filled.
     fn validate_jwt_svid(
         &self,
         caller: &Arc<C>,
         request: ValidateJwtsvidRequest,
-    ) -> impl Future<Output = Result<Message, Refusal>> + Send;
+    ) -> impl Future<Output = Result<Message, Refusal>> + Send {
+        let _ = (caller, request);
+        ready(Err(not_enabled()))
+    }
 
     /// The server refused something by itself, for the record: too many connections, a request without the security
     /// header. What attestors and answerers refuse is theirs to record.
@@ -153,4 +170,8 @@ pub trait Updates: Send + 'static {
     ///
     /// Ends the stream.
     fn next(&mut self) -> impl Future<Output = Result<Message, Refusal>> + Send;
+}
+
+fn not_enabled() -> Refusal {
+    Refusal::unimplemented("this profile is not enabled")
 }

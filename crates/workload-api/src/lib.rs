@@ -13,10 +13,12 @@
 //!
 //! Every limit ([`Limits`]) is checked before the work it limits. Whatever callers do, the service of others goes on.
 //!
-//! `examples/own_agent.rs` in the repository is another team's agent in fifty lines. Tier 2.
+//! `examples/own_agent.rs` in the repository is another team's agent in fifty lines. Tier 2: no attestor, no identities,
+//! no configuration.
 
 pub use contract::{Accept, Answer, Attest, Held, Refused, Updates};
 pub use health::Health;
+pub use latest::Latest;
 pub use limits::Limits;
 pub use message::Message;
 pub use refusal::Refusal;
@@ -31,6 +33,7 @@ mod call;
 mod connection;
 mod contract;
 mod health;
+mod latest;
 mod limits;
 mod message;
 mod refusal;
