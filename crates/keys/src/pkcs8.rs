@@ -10,7 +10,7 @@ use der::{Decode as _, Encode as _, Reader as _, SliceReader};
 use ed25519_dalek::pkcs8::KeypairBytes;
 use p256::pkcs8::EncodePrivateKey as _;
 use pkcs8::PrivateKeyInfoRef;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::public_key::{ID_EC_PUBLIC_KEY, ID_ED25519, P256, P384, P521, RSA_ENCRYPTION};
 use crate::{KeyError, PublicKey, PublicKeyKind};
@@ -145,8 +145,9 @@ impl SecretKey {
 
 /// Reads an Ed25519 key; a public key beside it must be its own.
 fn read_ed25519(info: PrivateKeyInfoRef<'_>) -> Result<ed25519_dalek::SigningKey, KeyError> {
-    let pair = KeypairBytes::try_from(info).map_err(|_| KeyError::Malformed)?;
+    let mut pair = KeypairBytes::try_from(info).map_err(|_| KeyError::Malformed)?;
     let key = ed25519_dalek::SigningKey::from_bytes(&pair.secret_key);
+    pair.secret_key.zeroize();
     match &pair.public_key {
         Some(public) if public.0 != key.verifying_key().to_bytes() => Err(KeyError::Malformed),
         _ => Ok(key),

@@ -111,21 +111,19 @@ impl<'r> X509AuthorityRequest<'r> {
         let issue = Issue::at(now)?;
         let not_before = issue.second(BACKDATE);
         let not_after = issue.end(self.lifetime, self.limit)?;
-        let der = self.issuer.with_key_id(|key_id| {
-            Contents {
-                serial,
-                issuer: self.issuer.certificate().subject(),
-                not_before,
-                not_after,
-                subject: &authority_name(self.trust_domain.as_str(), serial),
-                public_key: self.public_key,
-                authority_key_id: Some(key_id),
-                uri: self.trust_domain.id().as_str(),
-                dns_names: &[],
-                role: Role::Authority { path_len },
-            }
-            .sign(self.issuer.key())
-        })?;
+        let der = Contents {
+            serial,
+            issuer: self.issuer.certificate().subject(),
+            not_before,
+            not_after,
+            subject: &authority_name(self.trust_domain.as_str(), serial),
+            public_key: self.public_key,
+            authority_key_id: Some(&self.issuer.key_id()),
+            uri: self.trust_domain.id().as_str(),
+            dns_names: &[],
+            role: Role::Authority { path_len },
+        }
+        .sign(self.issuer.key())?;
         Ok(MintedX509Svid {
             der,
             not_before,

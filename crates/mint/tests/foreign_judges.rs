@@ -52,7 +52,7 @@ fn chain(key_type: KeyType) -> Chain {
 
 #[test]
 fn webpki_accepts_what_was_minted_as_client_and_as_server() {
-    // X509-48 +, X509-15 +, X509-37 +: each key type, an intermediate, both purposes.
+    // X509-48 +, X509-15 +, X509-37 +, SVID-05 +: each key type, an intermediate, both purposes.
     for chain in KeyType::ALL.map(chain) {
         let root = CertificateDer::from(&*chain.root.der);
         let anchors = [anchor_from_trusted_cert(&root).unwrap()];

@@ -31,7 +31,7 @@ fn another_library_accepts_the_tokens_of_every_key_type() {
         let key = key(key_type, 0);
         let issuer = JwtIssuer::new(trust_domain.as_ref(), "key-1", key, None).unwrap();
         assert_eq!(issuer.algorithm(), jws);
-        // JWT-08 +: many signatures, so that short numbers in `r` and `s` occur.
+        // JWT-08 +, JWT-37 +: many signatures, so that short numbers in `r` and `s` occur.
         for i in 0..if key_type == KeyType::EcP256 { 300 } else { 3 } {
             let minted = issuer
                 .jwt_svid(&id(), AUDIENCE)
@@ -89,11 +89,11 @@ fn header_and_claims_are_those_of_the_profile_and_no_others() {
             .sign(jti, now())
             .unwrap()
             .token;
-        // JWT-01 +: three parts.
+        // JWT-01 +, JWT-02 −, JWT-03 +: three parts.
         let parts: Vec<&str> = token.split('.').collect();
         assert_eq!(parts.len(), 3);
 
-        // JWT-04 +, JWT-09 +, JWT-12 +: `alg`, `kid`, `typ`, and nothing else.
+        // JWT-04 +, JWT-09 +, JWT-11, JWT-12 +: `alg`, `kid`, `typ`, and nothing else.
         assert_eq!(
             object(parts[0]),
             json!({ "alg": "ES256", "kid": key_id, "typ": "JWT" })

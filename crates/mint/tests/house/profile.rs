@@ -37,7 +37,7 @@ pub(crate) fn check_leaf(der: &[u8], issuer: &[u8], id: &str, dns_names: &[&str]
     // X509-09 +: the ID has a path.
     assert!(id.strip_prefix("spiffe://").unwrap().contains('/'));
 
-    // X509-07 +: an empty subject makes the names critical, and only that does.
+    // X509-07 +, X509-08 +: an empty subject makes the names critical, and only that does.
     assert_eq!(
         is_critical(&leaf, SUBJECT_ALT_NAME),
         Some(tbs.subject().is_empty())
@@ -53,7 +53,7 @@ pub(crate) fn check_leaf(der: &[u8], issuer: &[u8], id: &str, dns_names: &[&str]
         "X509-20: DER leaves FALSE out"
     );
 
-    // X509-29 +, X509-32 +, X509-34 −, X509-39 +: critical, digitalSignature and nothing else.
+    // X509-29 +, X509-32 +, X509-33 +, X509-34 −, X509-39 +: critical, digitalSignature and nothing else.
     let (critical, usage): (bool, KeyUsage) = tbs.get_extension().unwrap().unwrap();
     assert!(critical);
     assert!(usage.digital_signature() && usage.0.into_iter().count() == 1);
@@ -90,7 +90,7 @@ pub(crate) fn check_authority(der: &[u8], issuer: &[u8], trust_domain: &str, key
     check_common(&authority, der, &above, key);
     let tbs = authority.tbs_certificate();
 
-    // X509-12 +, X509-13 +, SVID-02 +, SVID-04 −: the one URI is the trust domain, without a path.
+    // X509-12 +, X509-13 +, SVID-02 +, SVID-03 +, SVID-04 −: the one URI is the trust domain, without a path.
     let names = subject_alt_names(&authority);
     assert_eq!(uris(&names), [format!("spiffe://{trust_domain}")]);
     assert_eq!(names.len(), 1);
