@@ -61,7 +61,10 @@ impl Capabilities {
             (!ptrace && hides_processes(), Limitation::HidePid),
             (!features.peer_pidfd, Limitation::NoPeerPidfd),
             (!features.pidfd_info, Limitation::NoPidfdInfo),
-            (features.image != ImageSight::Pagemap, Limitation::NoPagemap),
+            (
+                features.proc && features.image != ImageSight::Pagemap,
+                Limitation::NoPagemap,
+            ),
         ];
         Self {
             features,

@@ -278,3 +278,104 @@ impl fmt::Display for Digest {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Future, poll_fn};
+    use std::pin::{Pin, pin};
+    use std::task::Poll;
+
+    use super::*;
+
+    /// A file that nobody has changed for long.
+    fn settled() -> File {
+        let file = File::open("/bin/sh").unwrap();
+        assert!(may_be_kept(&file, Key::of(&file).unwrap()));
+        file
+    }
+
+    fn fresh(text: &str) -> File {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(path.path(), text).unwrap();
+        File::open(path.path()).unwrap()
+    }
+
+    async fn is_pending<F: Future>(mut future: Pin<&mut F>) -> bool {
+        poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
+    }
+
+    #[tokio::test]
+    async fn a_digest_is_of_the_bytes_of_the_file() {
+        let digest = Digests::new().of(1, fresh("abc"), None).await.unwrap();
+        assert_eq!(
+            digest.unwrap().to_string(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[tokio::test]
+    async fn only_files_that_have_settled_are_remembered() {
+        let digests = Digests::new();
+        digests.of(1, fresh("abc"), None).await.unwrap().unwrap();
+        assert_eq!(digests.kept().digests.len(), 0);
+        let first = digests.of(1, settled(), None).await.unwrap();
+        assert_eq!(digests.kept().digests.len(), 1);
+        // Nobody has to read it again.
+        digests.readers.close();
+        assert_eq!(digests.of(2, settled(), None).await.unwrap(), first);
+        assert!(digests.of(2, fresh("abc"), None).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn one_reads_for_all_and_another_takes_over_when_it_gives_up() {
+        let digests = Digests::new();
+        let cores = u32::try_from(digests.readers.available_permits()).unwrap();
+        let readers = Arc::clone(&digests.readers);
+        let busy = readers.acquire_many_owned(cores).await.unwrap();
+        let mut second = pin!(digests.of(2, settled(), None));
+        {
+            let mut first = Box::pin(digests.of(1, settled(), None));
+            assert!(is_pending(first.as_mut()).await);
+            assert!(is_pending(second.as_mut()).await);
+            assert_eq!(lock(&digests.under_way).len(), 1);
+        }
+        assert_eq!(lock(&digests.under_way).len(), 1);
+        drop(busy);
+        second.await.unwrap().unwrap();
+        assert!(lock(&digests.under_way).is_empty());
+    }
+
+    #[test]
+    fn a_file_that_changes_or_that_nobody_wants_has_no_digest() {
+        let key = Key::of(&fresh("abc")).unwrap();
+        let wanted = AtomicBool::new(true);
+        for text in ["abcd", "ab", "abc"] {
+            assert_eq!(
+                read(&mut fresh(text), key, &wanted),
+                Err(NoDigest::Changing),
+                "{text}"
+            );
+        }
+        let mut same = fresh("abc");
+        let key = Key::of(&same).unwrap();
+        let unwanted = AtomicBool::new(false);
+        assert_eq!(read(&mut same, key, &unwanted), Err(NoDigest::Changing));
+        assert!(read(&mut same, key, &wanted).is_ok());
+    }
+
+    #[test]
+    fn the_digests_used_longest_ago_make_room() {
+        let mut kept = Kept::default();
+        let base = Key::of(&fresh("")).unwrap();
+        let key = |inode| Key { inode, ..base };
+        for inode in 0..KEPT as u64 {
+            kept.keep(key(inode), Digest([0; 32]));
+        }
+        assert!(kept.find(key(0)).is_some());
+        kept.keep(key(u64::MAX), Digest([1; 32]));
+        assert_eq!(kept.digests.len(), KEPT);
+        assert!(kept.find(key(0)).is_some());
+        assert!(kept.find(key(1)).is_none());
+        assert_eq!(kept.find(key(u64::MAX)), Some(Digest([1; 32])));
+    }
+}

@@ -20,7 +20,7 @@ use crate::sys::IdleProcess;
 pub enum ImageSight {
     /// `/proc/PID/pagemap`. A read of one byte can only fail, but fails otherwise when the memory is gone, and before
     /// anything of the process is touched. That matters: reading `environ` takes a lock of the process that it can hold
-    /// for as long as it likes, and with it whoever reads. Kernels build it by default; [`ImageSight::detect`] tries it.
+    /// for as long as it likes, and with it whoever reads. Kernels have it by default, and it is tried before it is relied on.
     Pagemap,
     /// `/proc/PID/environ`, which reads nothing when the memory is gone; `/proc/PID/maps` when the environment is empty.
     Environ,

@@ -376,8 +376,7 @@ impl Drop for Watch {
 }
 
 fn pidfd_of(pid: i32) -> io::Result<OwnedFd> {
-    let pid = Pid::from_raw(pid)
-        .filter(|pid| pid.as_raw_nonzero().get() > 0)
-        .ok_or(rustix::io::Errno::SRCH)?;
+    let pid = (pid > 0).then(|| Pid::from_raw(pid)).flatten();
+    let pid = pid.ok_or(rustix::io::Errno::SRCH)?;
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }

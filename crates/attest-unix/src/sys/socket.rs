@@ -159,9 +159,9 @@ fn writer_of(message: &libc::msghdr) -> i32 {
     let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
     // SAFETY: a header that the kernel wrote, or null.
     while let Some(control) = unsafe { header.as_ref() } {
-        let long_enough = control.cmsg_len as usize
-            // SAFETY: arithmetic on a length.
-            >= unsafe { libc::CMSG_LEN(length_of::<libc::ucred>()) } as usize;
+        // SAFETY: arithmetic on a length.
+        let least = unsafe { libc::CMSG_LEN(length_of::<libc::ucred>()) };
+        let long_enough = control.cmsg_len as u64 >= u64::from(least);
         if control.cmsg_level == libc::SOL_SOCKET
             && control.cmsg_type == libc::SCM_CREDENTIALS
             && long_enough
