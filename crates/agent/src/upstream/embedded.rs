@@ -21,7 +21,7 @@ use plastron_schedule::{Backoff, Seed};
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 
 use super::{AuthorityState, JwtIssued, JwtRequest, Upstream, UpstreamError, X509Issued, X509Request};
-use crate::clock::Clock;
+use crate::{clock::Clock, health::Component};
 
 /// The first pause after a failed step, and the longest.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -42,19 +42,43 @@ pub struct Embedded {
     bundle: watch::Sender<Arc<Bundle>>,
     /// Why the last step failed.
     failure: Mutex<Option<String>>,
+    health: Option<Component>,
 }
 
 /// What an embedded authority is told.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
+#[must_use]
 pub struct EmbeddedSettings {
-    /// Whose authority it is.
-    pub trust_domain: TrustDomain,
-    /// Its keys.
-    pub policy: Policy,
-    /// The `iss` of JWT-SVIDs; none by default.
-    pub jwt_issuer: Option<String>,
-    /// How long a key that an operator asked for is published before it signs.
-    pub spread: Duration,
+    trust_domain: TrustDomain,
+    policy: Policy,
+    jwt_issuer: Option<String>,
+    spread: Duration,
+    health: Option<Component>,
+}
+
+impl EmbeddedSettings {
+    /// An authority of `trust_domain` whose keys come and go by `policy`.
+    pub fn new(trust_domain: TrustDomain, policy: Policy) -> Self {
+        Self { trust_domain, policy, jwt_issuer: None, spread: Duration::ZERO, health: None }
+    }
+
+    /// The `iss` of JWT-SVIDs. Default: none.
+    pub fn jwt_issuer(mut self, jwt_issuer: Option<String>) -> Self {
+        self.jwt_issuer = jwt_issuer;
+        self
+    }
+
+    /// How long a key that an operator asked for is published before it signs. Default: no time.
+    pub fn spread(mut self, spread: Duration) -> Self {
+        self.spread = spread;
+        self
+    }
+
+    /// Where it is said that keys cannot be replaced.
+    pub fn health(mut self, health: Component) -> Self {
+        self.health = Some(health);
+        self
+    }
 }
 
 /// Why an authority did not take a step.
@@ -82,7 +106,7 @@ impl Embedded {
     ///
     /// The store cannot be read or written, or its keys are unusable. Nothing is replaced then.
     pub fn open(settings: EmbeddedSettings, store: Box<dyn KeyStore>, keys: Arc<dyn KeyBackend>, clock: Clock) -> Result<Arc<Self>, EmbeddedError> {
-        let EmbeddedSettings { trust_domain, policy, jwt_issuer, spread } = settings;
+        let EmbeddedSettings { trust_domain, policy, jwt_issuer, spread, health } = settings;
         let stored = store.load().map_err(|source| EmbeddedError::Store { doing: "read", source })?;
         let authority = match stored {
             Some(state) => Authority::restore(trust_domain, policy, &state, &*keys)?,
@@ -100,6 +124,7 @@ impl Embedded {
             rotation: AsyncMutex::new(()),
             stepped: Notify::new(),
             failure: Mutex::new(None),
+            health,
         });
         embedded.step(|authority, keys, now| authority.poll(now, keys))?;
         Ok(embedded)
@@ -143,10 +168,14 @@ impl Embedded {
         let _one_at_a_time = self.step.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = self.try_step(step);
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = match &outcome {
-            Ok(_) => None,
+            Ok(_) => {
+                self.health.as_ref().inspect(|health| health.ok());
+                None
+            }
             Err(error) => {
                 let words = chain(error);
                 tracing::error!(error = words, "the authority's keys cannot be replaced");
+                self.health.as_ref().inspect(|health| health.degraded(words.clone()));
                 Some(words)
             }
         };
@@ -185,7 +214,7 @@ impl Embedded {
         self.keys.random(&mut serial).map_err(unavailable)?;
         // Positive, whatever was drawn (X509-42).
         serial[0] &= 0x7f;
-        let issued = X509Issuer::new(slot.key.authority.der(), &*slot.key.private)
+        let issued = X509Issuer::with_certificate(slot.key.authority.certificate(), &*slot.key.private)
             .map_err(unavailable)?
             .x509_svid(&request.spiffe_id, &request.public_key)
             .dns_names(&request.dns_names)

@@ -69,7 +69,7 @@ pub(crate) fn serve_differently(entries: impl IntoIterator<Item = RegistrationEn
     let socket = dir.path().join("agent.sock");
     let clock = Clock::system();
     let embedded = Embedded::open(
-        EmbeddedSettings { trust_domain: settings.trust_domain.clone(), policy, jwt_issuer: None, spread: Duration::ZERO },
+        EmbeddedSettings::new(settings.trust_domain.clone(), policy),
         Box::new(MemoryKeyStore::new()),
         Arc::new(AwsLc),
         clock.clone(),
