@@ -17,6 +17,7 @@ use tonic::Code;
 use tracing::debug;
 
 use crate::admission::Slot;
+use crate::authority::Mended;
 use crate::call::{self, BoxedCall};
 use crate::contract::{Answer, Attest};
 use crate::reply::Reply;
@@ -133,7 +134,7 @@ impl Drop for OpenConnection {
 }
 
 /// Boxed, since it is more than a kilobyte and moves from future to future, each of which would keep room for it.
-type H2<T> = Box<h2::server::Connection<T, Bytes>>;
+type H2<T> = Box<h2::server::Connection<Mended<T>, Bytes>>;
 
 /// Takes the caller's facts, then speaks the first words of HTTP/2.
 async fn open<A, N>(
@@ -172,7 +173,7 @@ where
             return None;
         }
     };
-    let handshake = settings(&shared.limits).handshake(io);
+    let handshake = settings(&shared.limits).handshake(Mended::new(io));
     let h2 = {
         let mut handshake = pin!(handshake);
         let mut lost = pin!(shared.attest.lost(&caller));
@@ -339,7 +340,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let talk = async {
-        let mut h2: H2<T> = Box::new(settings(limits).handshake(io).await.ok()?);
+        let mut h2: H2<T> = Box::new(settings(limits).handshake(Mended::new(io)).await.ok()?);
         let (request, respond) = h2.accept().await?.ok()?;
         drop(request);
         Reply::Fresh(respond).refuse(refusal);

@@ -29,6 +29,7 @@ pub use stats::{ConnectionRefused, Method, Stats};
 pub use tonic::Code;
 
 mod admission;
+mod authority;
 mod call;
 mod connection;
 mod contract;
