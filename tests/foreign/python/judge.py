@@ -201,7 +201,7 @@ def serving(own, wanted):
 
     def answer(plain):
         with contextlib.suppress(OSError), plain, tls.wrap_socket(plain, server_side=True) as connection:
-            plain.settimeout(20)
+            connection.settimeout(20)
             if peer_id(connection) == str(wanted) and connection.recv(100):
                 connection.sendall(f"hello {peer_id(connection)}\n".encode())
 
