@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use plastron_mint::BACKDATE;
+
 use crate::Policy;
 
 /// Where a key is in its life.
@@ -76,7 +78,12 @@ impl<K> Succession<K> {
     pub(crate) fn need(&self, now: SystemTime) -> Need {
         let first_end = self.slots.iter().map(|slot| slot.ends_at).min();
         let wait = |due: SystemTime| Need::Wait(first_end.map_or(due, |end| end.min(due)));
-        match (self.in_phase(Phase::Active), self.in_phase(Phase::Prepared)) {
+        // A key that begins later than now was made while the clock was ahead: verifiers would not take it yet.
+        let usable = |phase| {
+            let slot = self.in_phase(phase)?;
+            (slot.created_at <= now + BACKDATE).then_some(slot)
+        };
+        match (usable(Phase::Active), usable(Phase::Prepared)) {
             (None, None) => Need::Prepare,
             (None, Some(_)) => Need::Activate,
             (Some(active), None) => {

@@ -197,6 +197,34 @@ fn whoever_slept_through_everything_begins_anew_without_going_back() {
 }
 
 #[test]
+fn keys_made_while_the_clock_was_ahead_do_not_sign_when_it_is_set_right() {
+    let ahead = start() + 2 * HOUR;
+    let mut authority = authority();
+    authority.poll(ahead, &AwsLc).unwrap();
+    authority.poll(ahead + 13 * HOUR, &AwsLc).unwrap();
+    let (before, sequence) = (keys(&authority), authority.sequence());
+
+    // As far back as certificates are dated back, everything still holds.
+    let slightly = ahead - Duration::from_secs(10);
+    assert_eq!(authority.poll(slightly, &AwsLc).unwrap(), []);
+
+    assert_eq!(authority.next_due(start()), start());
+    authority.poll(start(), &AwsLc).unwrap();
+    let after = keys(&authority);
+    assert!(before[0].1 != after[0].1 && before[1].1 != after[1].1);
+    assert!(authority.x509_key().unwrap().created_at == start());
+    // What was signed ahead of time still verifies, and consumers see that the bundle is another.
+    assert!(
+        authority
+            .x509_keys()
+            .iter()
+            .any(|slot| slot.id == before[0].1)
+    );
+    assert!(authority.sequence() > sequence);
+    assert!(authority.next_due(start()) > start());
+}
+
+#[test]
 fn a_state_that_does_not_fit_together_is_refused() {
     let mut authority = authority();
     authority.poll(start(), &AwsLc).unwrap();
