@@ -192,3 +192,98 @@ fn unix_seconds(time: SystemTime) -> f64 {
         .unwrap_or(Duration::ZERO)
         .as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests {
+    use plastron_authority::Policy;
+    use plastron_keys_aws_lc::AwsLc;
+
+    use super::*;
+    use crate::{
+        Clock,
+        health::Reload,
+        key_store::MemoryKeyStore,
+        upstream::{Embedded, EmbeddedSettings},
+    };
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn value(page: &str, series: &str) -> Option<f64> {
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+        line.parse().ok()
+    }
+
+    #[test]
+    fn a_page_says_how_the_agent_is() {
+        let metrics = Metrics::new("example.org", at(1_800_000_000));
+        let settings = EmbeddedSettings::new("example.org".parse().unwrap(), Policy::default());
+        let clock = Clock::from_fn(|| at(1_800_000_000));
+        let store = Box::new(MemoryKeyStore::new());
+        let upstream = Embedded::open(settings, store, Arc::new(AwsLc), clock).unwrap();
+        let health = Arc::new(Health::new());
+        metrics.watch_upstream(Arc::new(upstream.clone()));
+        metrics.watch_health(health.clone());
+        metrics.serve(Arc::new(Stats::default()));
+        metrics.attested(metrics.attestation_started(), true);
+        metrics.attested(metrics.attestation_started(), false);
+        metrics.attested(metrics.attestation_started(), true);
+        health.reloaded(Reload {
+            at: at(1_800_000_100),
+            error: None,
+            warnings: vec![],
+        });
+        health.reloaded(Reload {
+            at: at(1_800_000_200),
+            error: Some("no".into()),
+            warnings: vec![],
+        });
+        health.component("listener").failed("gone");
+
+        let page = metrics.encode();
+        let id = upstream.authorities()[0].id.clone();
+        let build = format!(
+            "plastron_agent_build_info{{version=\"{}\",trust_domain=\"example.org\"}}",
+            env!("CARGO_PKG_VERSION")
+        );
+        for (series, want) in [
+            (build.as_str(), 1.0),
+            ("plastron_agent_start_time_seconds", 1.8e9),
+            (
+                "plastron_agent_attestations_total{outcome=\"attested\"}",
+                2.0,
+            ),
+            ("plastron_agent_attestations_total{outcome=\"failed\"}", 1.0),
+            ("plastron_agent_attestation_seconds_count", 3.0),
+            ("plastron_agent_audit_records_total", 0.0),
+            ("plastron_agent_audit_failing", 0.0),
+            ("plastron_agent_connections", 0.0),
+            (
+                "plastron_agent_connections_refused_total{reason=\"uid_limit\"}",
+                0.0,
+            ),
+            (
+                &format!(
+                    "plastron_agent_authority_not_after_seconds{{kind=\"x509\",phase=\"active\",id=\"{id}\"}}"
+                ),
+                1_800_086_400.0,
+            ),
+            ("plastron_agent_bundle_sequence", 1.0),
+            ("plastron_agent_ready", 0.0),
+            ("plastron_agent_problems", 2.0),
+            ("plastron_agent_reload_ok", 0.0),
+            ("plastron_agent_reloads_total{outcome=\"in_force\"}", 1.0),
+            ("plastron_agent_reloads_total{outcome=\"refused\"}", 1.0),
+            (
+                "plastron_agent_reload_success_time_seconds",
+                1_800_000_100.0,
+            ),
+        ] {
+            assert_eq!(value(&page, series), Some(want), "{series}\n{page}");
+        }
+        assert!(page.ends_with("# EOF\n"));
+    }
+}

@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 
 use super::{VERSION, file, file::KeyFileError};
 
+/// The last millisecond that a certificate can name.
+const LAST: u64 = 253_402_300_799_999;
+
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Document<'a> {
@@ -128,12 +131,12 @@ impl StoredKey<'_> {
             .certificate
             .map(|text| file::base64(path, "certificate", text))
             .transpose()?;
-        let time = |millis| {
-            let time = UNIX_EPOCH.checked_add(Duration::from_millis(millis));
-            time.ok_or_else(|| KeyFileError::Damaged {
+        let time = |millis: u64| match millis {
+            0..=LAST => Ok(UNIX_EPOCH + Duration::from_millis(millis)),
+            _ => Err(KeyFileError::Damaged {
                 path: path.to_owned(),
-                what: "a time that no clock shows".into(),
-            })
+                what: "a time after the year 9999".into(),
+            }),
         };
         Ok(KeyState {
             id: self.id.into(),
