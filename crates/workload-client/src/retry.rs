@@ -9,6 +9,7 @@ use tonic::Code;
 #[derive(Clone, Debug)]
 pub(crate) struct Retry {
     backoff: Backoff,
+    first: Duration,
     /// Something has come since the last failure.
     delivered: bool,
 }
@@ -30,6 +31,7 @@ impl Retry {
     pub(crate) fn new(first: Duration, longest: Duration, seed: Seed) -> Self {
         Self {
             backoff: Backoff::new(first, longest, seed),
+            first,
             delivered: false,
         }
     }
@@ -40,8 +42,8 @@ impl Retry {
         self.backoff.reset();
     }
 
-    /// The stream has ended with `code`, or by itself (`Ok`).
-    pub(crate) fn ended(&mut self, code: Code) -> Verdict {
+    /// The stream has ended after it `lived`, with `code`, or by itself (`Ok`).
+    pub(crate) fn ended(&mut self, code: Code, lived: Duration) -> Verdict {
         match code {
             // WEP-16, WEP-20, WAPI-59: the request itself is wrong here, and would be next time.
             Code::InvalidArgument | Code::Unimplemented => Verdict::Stop,
@@ -53,9 +55,9 @@ impl Retry {
                     withdraw: true,
                 }
             }
-            // WEP-17, WEP-21; WAPI-08: at once, if the stream had been good for something.
+            // WEP-17, WEP-21; WAPI-08: at once, if the stream had been good for something and for more than a moment.
             _ => Verdict::After {
-                delay: if std::mem::take(&mut self.delivered) {
+                delay: if std::mem::take(&mut self.delivered) && lived >= self.first {
                     Duration::ZERO
                 } else {
                     self.backoff.next_delay()
@@ -71,6 +73,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const HOUR: Duration = Duration::from_secs(3600);
 
     fn retry() -> Retry {
         Retry::new(SECOND, 30 * SECOND, Seed::from_bytes(b"test"))
@@ -102,7 +105,7 @@ mod tests {
             ),
             ("WEP-21 +: ended without a status", Code::Ok, false),
         ] {
-            let stopped = retry().ended(code) == Verdict::Stop;
+            let stopped = retry().ended(code, HOUR) == Verdict::Stop;
             assert_eq!(stopped, stops, "{rule}: {code:?}");
         }
     }
@@ -110,7 +113,7 @@ mod tests {
     #[test]
     fn only_a_denied_permission_withdraws_what_was_given() {
         for code in (0..17).map(Code::from_i32) {
-            if let Verdict::After { withdraw, .. } = retry().ended(code) {
+            if let Verdict::After { withdraw, .. } = retry().ended(code, HOUR) {
                 let denied = code == Code::PermissionDenied;
                 assert_eq!(withdraw, denied, "WAPI-33, AMB-31: {code:?}");
             }
@@ -121,17 +124,21 @@ mod tests {
     fn a_stream_that_was_good_is_opened_again_at_once_and_others_later_and_later() {
         let mut retry = retry();
         retry.delivered();
-        assert_eq!(delay(retry.ended(Code::Ok)), Duration::ZERO, "WAPI-08 +");
+        assert_eq!(
+            delay(retry.ended(Code::Ok, HOUR)),
+            Duration::ZERO,
+            "WAPI-08 +"
+        );
         let mut last = Duration::ZERO;
         for _ in 0..4 {
-            let next = delay(retry.ended(Code::Unavailable));
+            let next = delay(retry.ended(Code::Unavailable, HOUR));
             assert!(next > last, "WEP-17 +: grows");
             last = next;
         }
         retry.delivered();
-        assert_eq!(delay(retry.ended(Code::Unavailable)), Duration::ZERO);
+        assert_eq!(delay(retry.ended(Code::Unavailable, HOUR)), Duration::ZERO);
         assert!(
-            delay(retry.ended(Code::Unavailable)) < 2 * SECOND,
+            delay(retry.ended(Code::Unavailable, HOUR)) < 2 * SECOND,
             "WEP-17 +: reset"
         );
     }
@@ -141,9 +148,19 @@ mod tests {
         let mut retry = retry();
         retry.delivered();
         assert!(
-            delay(retry.ended(Code::PermissionDenied)) > SECOND / 2,
+            delay(retry.ended(Code::PermissionDenied, HOUR)) > SECOND / 2,
             "WAPI-32 −"
         );
-        assert!(delay(retry.ended(Code::Unavailable)) > SECOND / 2);
+        assert!(delay(retry.ended(Code::Unavailable, HOUR)) > SECOND / 2);
+    }
+
+    #[test]
+    fn a_stream_that_gives_one_answer_and_ends_is_not_opened_in_a_loop() {
+        let mut retry = retry();
+        for _ in 0..3 {
+            retry.delivered();
+            let delay = delay(retry.ended(Code::Ok, SECOND / 10));
+            assert!(delay > SECOND / 2, "WAPI-32 −, WAPI-51 −: {delay:?}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use plastron_source::{JwtSource, X509Context, X509Source, jwt_source, x509_sourc
 use plastron_wire::workload::{
     JwtBundlesRequest, JwtBundlesResponse, X509svidRequest, X509svidResponse,
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tonic::{Code, Status, Streaming};
 use tracing::{debug, warn};
 
@@ -153,6 +153,7 @@ impl Profile for Jwt {
 struct Watch<P: Profile> {
     client: WorkloadClient,
     stream: Option<Streaming<P::Response>>,
+    opened_at: Instant,
     retry: Retry,
     pause: Duration,
     /// The last thing told was a value.
@@ -170,6 +171,7 @@ impl<P: Profile> Watch<P> {
             ),
             client: client.clone(),
             stream: None,
+            opened_at: Instant::now(),
             pause: Duration::ZERO,
             held: false,
         }
@@ -196,7 +198,7 @@ impl<P: Profile> Watch<P> {
             };
             self.stream = None;
             let code = status.code();
-            match self.retry.ended(code) {
+            match self.retry.ended(code, self.opened_at.elapsed()) {
                 Verdict::Stop => return Err(status.into()),
                 Verdict::After { delay, withdraw } => {
                     debug!(
@@ -222,6 +224,7 @@ impl<P: Profile> Watch<P> {
                 if !self.pause.is_zero() {
                     sleep(self.pause).await;
                 }
+                self.opened_at = Instant::now();
                 none.insert(P::open(self.client.calls()).await?.into_inner())
             }
         };
