@@ -23,6 +23,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use plastron_entry::RegistrationEntry;
 use plastron_keys::KeyType;
 use toml::de::DeValue;
 use tracing_subscriber::filter::Targets;
@@ -32,16 +33,16 @@ use crate::accounts::Accounts;
 use self::{
     document::{Node, Top},
     entries::Entries,
-    settings::{Attest, Audit, Authority, Limits, Log, WorkloadApi},
-    value::{Wrong, choice, count, duration, lifetime, loopback, mode, nearest, size},
+    settings::{Attest, Audit, Authority, Limits, WorkloadApi},
+    value::{Wrong, choice, count, lifetime, loopback, mode, nearest, size},
     values::{Findings, Values},
 };
 pub(crate) use self::{
-    difference::Difference,
-    keys::{KEYS, Key},
+    difference::{Count, Difference},
+    keys::KEYS,
     problem::{Place, Problems, Severity},
-    settings::{ForeignBundle, LogFormat, Owner, PathMeaning, Settings},
-    value::show_duration,
+    settings::{ForeignBundle, Log, LogFormat, Owner, PathMeaning, Settings},
+    value::{duration, show_duration},
     values::Given,
 };
 
@@ -49,9 +50,14 @@ pub(crate) use self::{
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) settings: Settings,
-    /// What is odd about it by itself; more comes from [`Checked::lint`].
-    pub(crate) warnings: Problems,
-    file: PathBuf,
+    pub(crate) lint: Lint,
+}
+
+/// Looks for what is allowed in a configuration but hardly meant. Knows where things stand in the file.
+#[derive(Debug)]
+pub(crate) struct Lint {
+    /// What is odd about the configuration by itself.
+    warnings: Problems,
     lines: problem::Lines,
     entries_at: Vec<usize>,
 }
@@ -133,24 +139,34 @@ pub(crate) fn check(text: &str, file: &Path, given: &[Given]) -> Result<Checked,
     }
     let problems = Problems::new(file, findings.into_list());
     match settings {
-        Some(settings) if problems.count(Severity::Error) == 0 => Ok(Checked {
-            settings,
-            warnings: problems,
-            file: file.to_owned(),
-            lines,
-            entries_at: entries.at,
-        }),
+        Some(settings) if problems.count(Severity::Error) == 0 => {
+            Ok(Checked { settings, lint: Lint { warnings: problems, lines, entries_at: entries.at } })
+        }
         _ => Err(ConfigError::Broken(problems)),
     }
 }
 
 impl Checked {
-    /// Looks for what is hardly meant, on this machine and at this time.
-    pub(crate) fn lint(&self, now: SystemTime) -> Problems {
+    /// All that is odd, on this machine and at this time.
+    pub(crate) fn warnings(&self, now: SystemTime) -> Problems {
+        let entries: Vec<_> = self.settings.entries.iter().collect();
+        self.lint.warnings(&self.settings, &entries, usize::MAX, now)
+    }
+}
+
+impl Lint {
+    /// All that is odd about a configuration, on this machine and at this time. The entries are those that stood in it, in
+    /// its order. At most so many files, users and groups are looked for.
+    pub(crate) fn warnings(
+        &self,
+        settings: &Settings,
+        entries: &[&RegistrationEntry],
+        looks: usize,
+        now: SystemTime,
+    ) -> Problems {
         let findings = Findings::new(&self.lines);
-        let entries = Entries { list: Vec::new(), at: self.entries_at.clone() };
-        lint::entries(&self.settings, &entries, &findings, now);
-        Problems::new(&self.file, findings.into_list())
+        lint::entries(settings, &lint::Placed { entries, at: &self.entries_at }, looks, &findings, now);
+        self.warnings.and(findings.into_list())
     }
 }
 
@@ -297,19 +313,21 @@ fn level(text: &str) -> Result<Targets, Wrong> {
     })
 }
 
-/// A user with or without a group, by name or number.
+/// A user, a group, or both, by name or number.
 fn owner(text: &str) -> Result<Owner, Wrong> {
-    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let (user, group) = text.split_once(':').unwrap_or((text, ""));
     let accounts = Accounts::read();
-    let uid = user.parse().ok().or_else(|| accounts.uid(user)).ok_or_else(|| {
-        Wrong::new(format!("this machine has no user {user:?}"), "write a user, or user:group, as `id` prints them")
-    })?;
-    let gid = match group {
-        None => None,
-        Some(group) => Some(group.parse().ok().or_else(|| accounts.gid(group)).ok_or_else(|| {
-            Wrong::new(format!("this machine has no group {group:?}"), "write a group as `id` prints it, or leave it out")
-        })?),
+    let id = |name: &str, sort: &str, known: Option<u32>| match name {
+        "" => Ok(None),
+        name => name.parse().ok().or(known).map(Some).ok_or_else(|| {
+            let instead = "write user, user:group or :group, as `id` prints them, or numbers";
+            Wrong::new(format!("this machine has no {sort} {name:?}"), instead)
+        }),
     };
+    let (uid, gid) = (id(user, "user", accounts.uid(user))?, id(group, "group", accounts.gid(group))?);
+    if uid.is_none() && gid.is_none() {
+        return Err(Wrong::new("the owner is empty", "write user, user:group or :group, or leave the key out"));
+    }
     Ok(Owner { text: text.to_owned(), uid, gid })
 }
 

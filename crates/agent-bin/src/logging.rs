@@ -1,6 +1,6 @@
 //! Logs: one line an event, on the standard error, for people or for programs.
 
-use std::sync::Arc;
+use std::{io::IsTerminal as _, sync::Arc};
 
 use tracing::Subscriber;
 use tracing_subscriber::{
@@ -22,7 +22,7 @@ impl Logging {
     /// Starts the log of this process.
     pub(crate) fn start(format: LogFormat, level: &Targets) -> Self {
         let (filter, handle) = reload::Layer::new(level.clone());
-        let lines = fmt::layer().with_writer(std::io::stderr).with_target(true);
+        let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
         // A second log of the same process, as in tests, leaves the first as it is.
         let _ = match format {
             LogFormat::Text => Registry::default().with(lines.with_filter(filter)).try_init(),

@@ -60,6 +60,11 @@ impl Report {
         Self { outcome: Outcome::No, ..Self::yes(text, json) }
     }
 
+    /// An answer that was printed already, piece by piece.
+    pub(crate) fn silent(outcome: Outcome) -> Self {
+        Self { outcome, ..Self::yes("", Value::Null) }
+    }
+
     /// Prints it.
     pub(crate) fn print(&self, format: Format) -> io::Result<()> {
         for note in &self.notes {
@@ -68,6 +73,7 @@ impl Report {
         let mut out = io::stdout().lock();
         match format {
             Format::Text => write!(out, "{}", self.text)?,
+            Format::Json if self.json.is_null() => {}
             Format::Json => writeln!(out, "{:#}", self.json)?,
         }
         out.flush()

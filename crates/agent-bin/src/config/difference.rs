@@ -1,23 +1,21 @@
 //! What changed between two configurations, and whether a running agent takes it.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, sync::Arc};
 
-use plastron_entry::{EntryId, RegistrationEntry};
+use plastron_entry::RegistrationEntry;
 
 use super::{
-    Settings,
+    ForeignBundle, Settings,
     keys::{KEYS, Key},
 };
 
-/// The keys that differ, and how many entries and bundles do.
+/// The keys outside `[[entry]]` and `[[bundle]]` that differ.
 #[derive(Debug, Default)]
 pub(crate) struct Difference {
     /// Keys that a running agent cannot take.
     pub(crate) restart: Vec<&'static Key>,
     /// Keys that it can.
     pub(crate) live: Vec<&'static Key>,
-    pub(crate) entries: Count,
-    pub(crate) bundles: Count,
 }
 
 /// How many were added, removed and changed.
@@ -33,15 +31,7 @@ impl Difference {
     pub(crate) fn between(before: &Settings, after: &Settings) -> Self {
         let differing = KEYS.iter().filter(|key| (key.shown)(before) != (key.shown)(after));
         let (live, restart) = differing.partition(|key| key.live);
-        Self {
-            restart,
-            live,
-            entries: entries(&before.entries, &after.entries),
-            bundles: count(
-                before.bundles.iter().map(|bundle| (bundle.trust_domain.as_str(), bundle)),
-                after.bundles.iter().map(|bundle| (bundle.trust_domain.as_str(), bundle)),
-            ),
-        }
+        Self { restart, live }
     }
 
     /// Why it needs a restart, if it does, with what to do.
@@ -58,40 +48,39 @@ impl Difference {
     }
 }
 
-fn entries(before: &[RegistrationEntry], after: &[RegistrationEntry]) -> Count {
-    let by_id = |entries: &'_ [RegistrationEntry]| -> Vec<(EntryId, usize)> {
-        entries.iter().enumerate().map(|(number, entry)| (entry.id.clone(), number)).collect()
-    };
-    let old: HashMap<EntryId, usize> = by_id(before).into_iter().collect();
-    let mut kept = 0;
-    let mut counted = Count::default();
-    for entry in after {
-        match old.get(&entry.id) {
-            None => counted.added += 1,
-            Some(number) => {
-                kept += 1;
-                counted.changed += usize::from(before[*number] != *entry);
+impl Count {
+    /// What is otherwise in `after` than in `before`, each thing with the name that it keeps.
+    pub(crate) fn of<'a, T: PartialEq + 'a>(
+        before: impl Iterator<Item = (&'a str, &'a T)>,
+        after: impl Iterator<Item = (&'a str, &'a T)>,
+    ) -> Self {
+        let mut old: HashMap<&str, &T> = before.collect();
+        let mut counted = Self::default();
+        for (name, thing) in after {
+            match old.remove(name) {
+                None => counted.added += 1,
+                Some(known) => counted.changed += usize::from(known != thing),
             }
         }
+        counted.removed = old.len();
+        counted
     }
-    counted.removed = old.len() - kept;
-    counted
-}
 
-fn count<'a, T: PartialEq + 'a>(
-    before: impl Iterator<Item = (&'a str, &'a T)>,
-    after: impl Iterator<Item = (&'a str, &'a T)>,
-) -> Count {
-    let mut old: HashMap<&str, &T> = before.collect();
-    let mut counted = Count::default();
-    for (name, thing) in after {
-        match old.remove(name) {
-            None => counted.added += 1,
-            Some(known) => counted.changed += usize::from(known != thing),
+    /// Entries, by their IDs.
+    pub(crate) fn of_entries(before: &[Arc<RegistrationEntry>], after: &[Arc<RegistrationEntry>]) -> Self {
+        fn named(entry: &Arc<RegistrationEntry>) -> (&str, &RegistrationEntry) {
+            (entry.id.as_str(), entry)
         }
+        Self::of(before.iter().map(named), after.iter().map(named))
     }
-    counted.removed = old.len();
-    counted
+
+    /// Foreign bundles, by their trust domains.
+    pub(crate) fn of_bundles(before: &[ForeignBundle], after: &[ForeignBundle]) -> Self {
+        fn named(bundle: &ForeignBundle) -> (&str, &ForeignBundle) {
+            (bundle.trust_domain.as_str(), bundle)
+        }
+        Self::of(before.iter().map(named), after.iter().map(named))
+    }
 }
 
 impl fmt::Display for Count {

@@ -103,8 +103,8 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "workload_api.owner",
-        value: "USER[:GROUP]",
-        help: "Owner of the socket [default: who runs the agent]",
+        value: "USER:GROUP",
+        help: "Owner of the socket, user, user:group or :group [default: who runs the agent]",
         live: false,
         shown: |settings| settings.workload_api.owner.as_ref().map(|owner| owner.text.clone()),
     },

@@ -15,7 +15,6 @@ use crate::{accounts::Accounts, calendar};
 
 use super::{
     Settings,
-    entries::Entries,
     values::{Findings, Values},
     value::show_duration,
 };
@@ -62,11 +61,23 @@ pub(crate) fn settings(settings: &Settings, values: &Values<'_, '_>) {
     }
 }
 
-/// What is odd about entries, on this machine and at this time.
-pub(crate) fn entries(settings: &Settings, entries: &Entries, findings: &Findings<'_>, now: SystemTime) {
-    let mut machine = Machine::default();
+/// Entries in the order of the file, with where the SPIFFE ID of each stands.
+pub(crate) struct Placed<'a> {
+    pub(crate) entries: &'a [&'a RegistrationEntry],
+    pub(crate) at: &'a [usize],
+}
+
+/// What is odd about entries, on this machine and at this time. At most `looks` selectors are looked up.
+pub(crate) fn entries(
+    settings: &Settings,
+    placed: &Placed<'_>,
+    looks: usize,
+    findings: &Findings<'_>,
+    now: SystemTime,
+) {
+    let mut machine = Machine { looks, ..Machine::default() };
     let bundles: HashSet<&str> = settings.bundles.iter().map(|bundle| bundle.trust_domain.as_str()).collect();
-    for (entry, at) in settings.entries.iter().zip(&entries.at) {
+    for (entry, at) in placed.entries.iter().zip(placed.at) {
         one_entry(entry, *at, findings, now);
         for trust_domain in entry.federates_with.iter().filter(|name| !bundles.contains(name.as_str())) {
             findings.warning(
@@ -81,8 +92,8 @@ pub(crate) fn entries(settings: &Settings, entries: &Entries, findings: &Finding
             }
         }
     }
-    user_or_group(settings, &entries.at, findings);
-    same_hint(settings, &entries.at, findings);
+    user_or_group(placed, findings);
+    same_hint(placed, findings);
 }
 
 fn one_entry(entry: &RegistrationEntry, at: usize, findings: &Findings<'_>, now: SystemTime) {
@@ -110,12 +121,12 @@ fn one_entry(entry: &RegistrationEntry, at: usize, findings: &Findings<'_>, now:
 }
 
 /// Two entries that together say "this user OR this group", where one was meant that says AND (S-76).
-fn user_or_group(settings: &Settings, at: &[usize], findings: &Findings<'_>) {
+fn user_or_group(placed: &Placed<'_>, findings: &Findings<'_>) {
     /// Everything else that an entry asks for, beside the user or the group.
     type Rest<'a> = (&'a str, Vec<&'a str>);
     let mut users: HashMap<Rest<'_>, usize> = HashMap::new();
     let mut groups: HashMap<Rest<'_>, usize> = HashMap::new();
-    for (number, entry) in settings.entries.iter().enumerate() {
+    for (number, entry) in placed.entries.iter().enumerate() {
         let sort = |selector: &Selector| (selector.kind() == "unix").then(|| selector.name().to_owned());
         let names: Vec<_> = entry.selectors.iter().filter_map(sort).collect();
         let has = |wanted: &[&str]| names.iter().any(|name| wanted.contains(&name.as_str()));
@@ -135,13 +146,13 @@ fn user_or_group(settings: &Settings, at: &[usize], findings: &Findings<'_>) {
     for (user, group) in pairs {
         let (first, second) = (user.min(group), user.max(group));
         let both: BTreeSet<&str> =
-            [user, group].iter().flat_map(|number| settings.entries[*number].selectors.iter()).map(Selector::as_str).collect();
+            [user, group].iter().flat_map(|number| placed.entries[*number].selectors.iter()).map(Selector::as_str).collect();
         findings.warning(
-            at[second],
+            placed.at[second],
             format!(
                 "with the entry at line {}, {} is given to the user and also to everybody of the group",
-                findings.line(at[first]),
-                settings.entries[second].spiffe_id
+                findings.line(placed.at[first]),
+                placed.entries[second].spiffe_id
             ),
             format!("write one entry that asks for both, if both were meant: selectors = {:?}", Vec::from_iter(both)),
         );
@@ -152,17 +163,17 @@ const USER: [&str; 2] = ["uid", "user"];
 const GROUP: [&str; 4] = ["gid", "group", "supplementary_gid", "supplementary_group"];
 
 /// Two entries that one caller matches and that cannot be told apart by their hints: the later one is left out (WAPI-28).
-fn same_hint(settings: &Settings, at: &[usize], findings: &Findings<'_>) {
+fn same_hint(placed: &Placed<'_>, findings: &Findings<'_>) {
     let mut seen: HashMap<(&str, &plastron_entry::Selectors), usize> = HashMap::new();
-    for (number, entry) in settings.entries.iter().enumerate().filter(|(_, entry)| !entry.hint.is_empty()) {
+    for (number, entry) in placed.entries.iter().enumerate().filter(|(_, entry)| !entry.hint.is_empty()) {
         if let Some(first) = seen.insert((&entry.hint, &entry.selectors), number) {
             findings.warning(
-                at[number],
+                placed.at[number],
                 format!(
                     "{} has the hint {:?} of the entry at line {}, and the same callers: they get the first alone",
                     entry.spiffe_id,
                     entry.hint,
-                    findings.line(at[first])
+                    findings.line(placed.at[first])
                 ),
                 "write another hint",
             );
@@ -173,6 +184,8 @@ fn same_hint(settings: &Settings, at: &[usize], findings: &Findings<'_>) {
 /// What this machine has, asked once for each selector.
 #[derive(Default)]
 struct Machine {
+    /// How many more selectors are looked up.
+    looks: usize,
     accounts: Option<Accounts>,
     seen: HashMap<Selector, Option<(String, String)>>,
 }
@@ -180,7 +193,8 @@ struct Machine {
 impl Machine {
     /// What is odd about a selector here, and what to do.
     fn look(&mut self, selector: &Selector) -> Option<&(String, String)> {
-        if !self.seen.contains_key(selector) {
+        if !self.seen.contains_key(selector) && self.looks > 0 {
+            self.looks -= 1;
             let verdict = self.judge(selector);
             self.seen.insert(selector.clone(), verdict);
         }
@@ -195,8 +209,8 @@ impl Machine {
             _ => return None,
         };
         let (missing, sort, tool) = match name {
-            "user" => (accounts.uid(value).is_none(), "user", "useradd"),
-            _ => (accounts.gid(value).is_none(), "group", "groupadd"),
+            "user" => (accounts.lacks_user(value), "user", "useradd"),
+            _ => (accounts.lacks_group(value), "group", "groupadd"),
         };
         missing.then(|| {
             (

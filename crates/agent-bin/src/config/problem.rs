@@ -71,9 +71,9 @@ impl Problems {
         self.list.iter().filter(|problem| problem.severity == severity).count()
     }
 
-    pub(crate) fn extend(&mut self, more: Self) {
-        self.list.extend(more.list);
-        self.list.sort_by(|a, b| a.place.cmp(&b.place));
+    /// These and some more of the same file.
+    pub(crate) fn and(&self, more: Vec<Problem>) -> Self {
+        Self::new(&self.file, self.list.iter().cloned().chain(more).collect())
     }
 
     /// One sentence for each problem, with its place: for logs and health.

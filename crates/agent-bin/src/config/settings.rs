@@ -43,7 +43,7 @@ pub(crate) struct WorkloadApi {
 pub(crate) struct Owner {
     /// As it stands in the file.
     pub(crate) text: String,
-    pub(crate) uid: u32,
+    pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
 }
 

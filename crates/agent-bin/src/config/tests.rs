@@ -1,6 +1,9 @@
 //! Whole files: what is taken, and the words for what is not.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use plastron_keys::KeyType;
 
@@ -53,11 +56,7 @@ fn taken(text: &str) -> Settings {
 /// Everything that is said about a file, without its folder.
 fn said(text: &str) -> String {
     let problems = match check(text, Path::new(FILE), &[]) {
-        Ok(checked) => {
-            let mut problems = checked.warnings.clone();
-            problems.extend(checked.lint(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000)));
-            problems
-        }
+        Ok(checked) => checked.warnings(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000)),
         Err(ConfigError::Broken(problems)) => problems,
         Err(error) => panic!("{error}"),
     };
@@ -137,7 +136,7 @@ fn every_key_is_taken() {
         "#,
     );
     assert_eq!(settings.workload_api.socket, Path::new("/run/x/agent.sock"));
-    assert_eq!(settings.workload_api.owner.as_ref().map(|owner| (owner.uid, owner.gid)), Some((0, Some(0))));
+    assert_eq!(settings.workload_api.owner.as_ref().map(|owner| (owner.uid, owner.gid)), Some((Some(0), Some(0))));
     assert_eq!(settings.authority.key_type, KeyType::Ed25519);
     assert_eq!(settings.authority.jwt_key_type, KeyType::EcP256, "ed25519 cannot sign tokens");
     assert_eq!(settings.authority.x509_svid_key_type, KeyType::Rsa2048);
@@ -182,8 +181,8 @@ fn what_is_wrong_is_said_with_its_line_and_what_to_write() {
         ),
         (
             with("[workload_api]\nowner = \"nobody-here\"\n"),
-            "agent.toml:3: error: workload_api.owner: this machine has no user \"nobody-here\"\n    write a user, or \
-             user:group, as `id` prints them\n",
+            "agent.toml:3: error: workload_api.owner: this machine has no user \"nobody-here\"\n    write user, \
+             user:group or :group, as `id` prints them, or numbers\n",
         ),
         (
             with("[authority]\njwt_key_type = \"ed25519\"\n"),
@@ -452,10 +451,12 @@ fn a_change_is_live_or_wants_a_restart() {
         ),
         ("written otherwise", EXAMPLE.replace("\"24h\"", "\"1440m\""), vec![], vec![], (0, 0, 0)),
     ] {
-        let difference = Difference::between(&before, &taken(&change));
-        let names = |keys: &[&'static Key]| keys.iter().map(|key| key.name).collect::<Vec<_>>();
+        let after = taken(&change);
+        let difference = Difference::between(&before, &after);
+        let names = |keys: &[&'static keys::Key]| keys.iter().map(|key| key.name).collect::<Vec<_>>();
         assert_eq!((names(&difference.restart), names(&difference.live)), (restart, live), "{name}");
-        let counted = difference.entries;
+        let shared = |settings: &Settings| settings.entries.iter().cloned().map(Arc::new).collect::<Vec<_>>();
+        let counted = Count::of_entries(&shared(&before), &shared(&after));
         assert_eq!((counted.added, counted.removed, counted.changed), entries, "{name}");
     }
     let moved = taken(&EXAMPLE.replace("agent.sock", "b.sock"));
@@ -496,15 +497,13 @@ fn a_large_file_is_read_in_good_time() {
     let started = crate::calendar::now();
     let checked = check(&text, Path::new(FILE), &[]).unwrap();
     let read = started.elapsed().unwrap();
-    let difference = Difference::between(&checked.settings, &checked.settings);
-    assert_eq!(difference.entries.added, 0);
-    let compared = started.elapsed().unwrap() - read;
     let index = plastron_entry::EntryIndex::new(checked.settings.entries.iter().cloned());
-    let indexed = started.elapsed().unwrap() - read - compared;
-    let warnings = checked.lint(started).count(Severity::Warning);
-    let linted = started.elapsed().unwrap() - read - compared - indexed;
+    let indexed = started.elapsed().unwrap() - read;
+    let entries: Vec<_> = checked.settings.entries.iter().collect();
+    let warnings = checked.lint.warnings(&checked.settings, &entries, 5000, started).count(Severity::Warning);
+    let linted = started.elapsed().unwrap() - read - indexed;
     println!(
-        "{} MB, {} entries: read {read:?}, compared {compared:?}, indexed {indexed:?}, {warnings} warnings {linted:?}",
+        "{} MB, {} entries: read {read:?}, indexed {indexed:?}, {warnings} warnings {linted:?}",
         text.len() / 1_000_000,
         index.len()
     );

@@ -17,6 +17,12 @@ impl Wrong {
     }
 }
 
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}; {}", self.what, self.instead)
+    }
+}
+
 /// Seconds in the units that people write.
 const UNITS: [(&str, u64); 5] = [("ms", 0), ("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
 
