@@ -117,7 +117,7 @@ impl Process {
         let taken = if features.proc {
             let before = seen::program_file(self.pid)?;
             let image = seen::sort_out("environ", Image::open(self.pid, features.image))?;
-            let seen = Seen::look(self.pid)?;
+            let seen = self.see(features)?;
             if before.as_ref().copied() != seen.file() {
                 return Err(self.gone_or(PeerLost::ProgramChanged).into());
             }
@@ -133,6 +133,11 @@ impl Process {
         Ok(taken)
     }
 
+    fn see(&self, features: KernelFeatures) -> io::Result<Seen> {
+        // What has the one has the other.
+        Seen::look(self.pid, features.pidfd_info.then(|| self.pidfd.as_fd()))
+    }
+
     /// Looks at everything again; says that the peer is lost if anything has changed.
     pub(crate) async fn look_closely(self: &Arc<Self>, table: &Arc<Table>) -> Result<(), NoFacts> {
         let taken = self.facts(table).await?;
@@ -140,8 +145,12 @@ impl Process {
             return Ok(self.check(table.features)?);
         }
         let now = table.now();
-        let pid = self.pid;
-        let seen = table.lanes.run(self.uid, move || Seen::look(pid)).await??;
+        let process = Arc::clone(self);
+        let features = table.features;
+        let seen = table
+            .lanes
+            .run(self.uid, move || process.see(features))
+            .await??;
         // If it has exited or executed something, then that is why it looks different.
         self.check(table.features)?;
         if seen != taken.seen {

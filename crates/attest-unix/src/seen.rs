@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -13,6 +14,7 @@ use std::sync::OnceLock;
 use rustix::fs::{AtFlags, CWD, StatxFlags, readlinkat, statx};
 
 use crate::status::Status;
+use crate::sys;
 
 /// All that is looked at again every ten seconds.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -66,12 +68,12 @@ pub(crate) enum Unseen {
 }
 
 impl Seen {
-    /// Looks at whoever has this pid.
+    /// Looks at whoever has this pid, by a pidfd where the kernel lets it.
     ///
     /// # Errors
     ///
     /// The agent is short of descriptors or memory: nothing about the process.
-    pub(crate) fn look(pid: i32) -> io::Result<Self> {
+    pub(crate) fn look(pid: i32, pidfd: Option<BorrowedFd<'_>>) -> io::Result<Self> {
         let status = sort_out("status", Status::read(pid))?;
         let program = match program_file(pid)? {
             Err(unseen) => Err(unseen),
@@ -84,7 +86,7 @@ impl Seen {
                     unaided: match &status {
                         Err(unseen) => Err(unseen.clone()),
                         Ok(status) if status.traced => Err(Unseen::Traced),
-                        Ok(_) => in_our_user_namespace(pid)?,
+                        Ok(_) => in_our_user_namespace(pid, pidfd)?,
                     },
                 }),
             },
@@ -176,7 +178,7 @@ impl FileId {
     }
 
     /// An open file.
-    pub(crate) fn of(file: &std::fs::File) -> io::Result<Self> {
+    pub(crate) fn of(file: impl AsFd) -> io::Result<Self> {
         let seen = statx(
             file,
             c"",
@@ -222,13 +224,21 @@ fn is_marked_deleted(link: &Path) -> bool {
     link.as_os_str().as_bytes().ends_with(b" (deleted)")
 }
 
-fn in_our_user_namespace(pid: i32) -> io::Result<Result<(), Unseen>> {
+fn in_our_user_namespace(
+    pid: i32,
+    pidfd: Option<BorrowedFd<'_>>,
+) -> io::Result<Result<(), Unseen>> {
     static OURS: OnceLock<Option<FileId>> = OnceLock::new();
     let Some(ours) = *OURS.get_or_init(|| FileId::at(Path::new("/proc/self/ns/user")).ok()) else {
         // A kernel without user namespaces.
         return Ok(Ok(()));
     };
-    let theirs = FileId::at(Path::new(&format!("/proc/{pid}/ns/user")));
+    let theirs = match pidfd {
+        Some(pidfd) => {
+            sys::pidfd_user_namespace(pidfd).and_then(|namespace| FileId::of(&namespace))
+        }
+        None => FileId::at(Path::new(&format!("/proc/{pid}/ns/user"))),
+    };
     Ok(match sort_out("ns/user", theirs)? {
         Ok(theirs) if theirs == ours => Ok(()),
         Ok(_foreign) => Err(Unseen::ForeignUserNamespace),
@@ -273,12 +283,12 @@ mod tests {
     #[test]
     fn this_process_runs_the_file_that_it_runs() {
         let pid = i32::try_from(std::process::id()).unwrap();
-        let seen = Seen::look(pid).unwrap();
+        let seen = Seen::look(pid, None).unwrap();
         let program = seen.program.unwrap();
         assert_eq!(program.host_path(), Ok(&*std::env::current_exe().unwrap()));
         assert_eq!(program.caller_path(), program.host_path());
         assert_eq!(
-            FileId::of(&std::fs::File::open("/proc/self/exe").unwrap()).unwrap(),
+            FileId::of(std::fs::File::open("/proc/self/exe").unwrap()).unwrap(),
             program.file
         );
     }

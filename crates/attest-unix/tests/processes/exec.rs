@@ -1,6 +1,7 @@
 //! Programs that ask, and become another program before they are looked at, meanwhile, or later.
 
 use plastron_attest::PeerLost;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::house::{House, greet, kernels, read, runs, spoken_now};
 use crate::puppet::Puppet;
@@ -30,6 +31,27 @@ async fn a_program_that_speaks_for_itself_is_believed_without_waiting() {
         assert_eq!(read(&mut connection).await, "more");
         assert_eq!(peer.handle.check(), Ok(()));
     }
+}
+
+#[tokio::test]
+async fn an_answer_to_the_first_words_is_speech_even_if_it_comes_before_anything_is_read() {
+    let house = House::new();
+    let cart = house.program("cart");
+    let mut puppet = Puppet::start_at(&cart);
+    puppet.connect(&house.socket());
+    puppet.order("write request");
+    let mut connection = house.accept().await;
+    let peer = connection.peer().clone();
+    runs(&house.evidence(&peer).await, &cart);
+    connection.write_all(b"settings").await.unwrap();
+    assert_eq!(puppet.ask("read"), "settings");
+    puppet.order("write acknowledged");
+    let mut said = String::new();
+    while said != "requestacknowledged" {
+        assert_eq!(spoken_now(&peer).await, None, "{said}");
+        said += &read(&mut connection).await;
+    }
+    assert_eq!(spoken_now(&peer).await, Some(Ok(())));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Pids: used again, gone, and out of sight.
 
 use plastron_attest::{AttestError, PeerLost};
-use plastron_attest_unix::KernelFeatures;
+use plastron_attest_unix::{BindOptions, KernelFeatures, UnixListener};
 
 use crate::house::{House, greet, kernels, missing, needs_root, runs, selectors, spoken_now};
 use crate::puppet::Puppet;
@@ -43,6 +43,26 @@ async fn a_pid_that_was_given_to_another_process_is_not_that_process() {
     let own = house.accept().await;
     assert_eq!(house.evidence(own.peer()).await.facts.pid, pid);
     assert_eq!(connection.peer().handle.check(), Err(PeerLost::Exited));
+}
+
+#[tokio::test]
+async fn a_process_is_not_mistaken_for_one_that_had_its_pid_before_and_waits_to_be_accepted() {
+    needs_root!();
+    let house = House::new();
+    let mut puppet = Puppet::start();
+    let pid = connect_and_die(&mut puppet, &house);
+    puppet.order(&format!("become-pid {pid}"));
+    // By another way in, the process that has the pid now is known first.
+    let other = house.path("other.sock");
+    let processes = house.listener.processes().clone();
+    let other_listener = UnixListener::bind(&BindOptions::new(&other), processes).unwrap();
+    puppet.connect(&other);
+    let own = other_listener.accept().await.unwrap();
+    house.evidence(own.peer()).await;
+    let connection = house.accept().await;
+    assert_eq!(connection.peer().pid, pid);
+    assert_eq!(house.refusal(connection.peer()).await, PeerLost::Exited);
+    assert_eq!(own.peer().handle.check(), Ok(()));
 }
 
 #[tokio::test]

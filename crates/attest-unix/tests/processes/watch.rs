@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use plastron_attest::{Interest, PeerLost, WorkloadAttestor as _};
+use plastron_attest::{AttestError, Interest, PeerLost, WorkloadAttestor as _};
 use plastron_attest_unix::ProcessOptions;
 use tokio::runtime::Handle;
 
@@ -137,6 +137,16 @@ async fn what_no_entry_asks_for_is_not_established() {
     assert!(
         evidence.facts.path.is_some(),
         "records have it all the same"
+    );
+    // What is known already is of no use once the process is gone.
+    puppet.end();
+    let outcome = house
+        .attestor
+        .attest(connection.peer(), &Interest::default())
+        .await;
+    assert!(
+        matches!(outcome, Err(AttestError::Lost(PeerLost::Exited))),
+        "{outcome:?}"
     );
 }
 
