@@ -316,9 +316,13 @@ impl<'de> Members<'de> for DocumentKey<'de> {
             "n" => &mut self.n,
             "e" => &mut self.e,
             "x5c" => {
-                self.x5c = match Loose::next(value, faults)? {
-                    Loose::List(None) => X5c::Absent,
-                    Loose::List(Some(first)) => X5c::First(first),
+                let mut first = None;
+                let list = Loose::next_list(value, faults, |element| {
+                    first.get_or_insert(element);
+                })?;
+                self.x5c = match (list, first) {
+                    (Loose::List, None) => X5c::Absent,
+                    (Loose::List, Some(Loose::Text(first))) => X5c::First(first),
                     _ => X5c::Malformed,
                 };
                 return Ok(());

@@ -12,8 +12,8 @@ use super::{Faults, Skip};
 pub enum Loose<'de> {
     /// A string, borrowed unless it has escapes.
     Text(Cow<'de, str>),
-    /// A list, empty or with a string as its first element.
-    List(Option<Cow<'de, str>>),
+    /// A list; its elements are handed out while it is read.
+    List,
     /// An integer that fits.
     Unsigned(u64),
     /// A negative integer.
@@ -31,19 +31,23 @@ impl<'de> Loose<'de> {
     ///
     /// What is not JSON, and values that nest deeper than [`MAX_NESTING`](super::MAX_NESTING).
     pub fn next<A: MapAccess<'de>>(value: &mut A, faults: &Faults) -> Result<Self, A::Error> {
-        value.next_value_seed(LooseSeed(Skip::new(faults)))
+        Self::next_list(value, faults, |_| ())
     }
 
-    /// The next element of a list.
+    /// The same; if it is a list, each of its elements is handed to `element`.
     ///
     /// # Errors
     ///
     /// As [`next`](Self::next).
-    pub fn next_element<A: SeqAccess<'de>>(
-        list: &mut A,
+    pub fn next_list<A: MapAccess<'de>>(
+        value: &mut A,
         faults: &Faults,
-    ) -> Result<Option<Self>, A::Error> {
-        list.next_element_seed(LooseSeed(Skip::new(faults)))
+        element: impl FnMut(Loose<'de>),
+    ) -> Result<Self, A::Error> {
+        value.next_value_seed(LooseSeed {
+            skip: Skip::new(faults),
+            element,
+        })
     }
 
     /// The string, if it is one.
@@ -55,9 +59,12 @@ impl<'de> Loose<'de> {
     }
 }
 
-struct LooseSeed<'s>(Skip<'s>);
+struct LooseSeed<'s, F> {
+    skip: Skip<'s>,
+    element: F,
+}
 
-impl<'de> DeserializeSeed<'de> for LooseSeed<'_> {
+impl<'de, F: FnMut(Loose<'de>)> DeserializeSeed<'de> for LooseSeed<'_, F> {
     type Value = Loose<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Loose<'de>, D::Error> {
@@ -65,7 +72,7 @@ impl<'de> DeserializeSeed<'de> for LooseSeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for LooseSeed<'_> {
+impl<'de, F: FnMut(Loose<'de>)> Visitor<'de> for LooseSeed<'_, F> {
     type Value = Loose<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,18 +108,23 @@ impl<'de> Visitor<'de> for LooseSeed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Loose<'de>, A::Error> {
-        self.0.visit_map(map)?;
+        self.skip.visit_map(map)?;
         Ok(Loose::Other)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Loose<'de>, A::Error> {
-        let Some(first) = list.next_element_seed(LooseSeed(self.0.inside()?))? else {
-            return Ok(Loose::List(None));
-        };
-        self.0.visit_seq(list)?;
-        Ok(match first.text() {
-            Some(first) => Loose::List(Some(first)),
-            None => Loose::Other,
-        })
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Loose<'de>, A::Error> {
+        loop {
+            let seed = LooseSeed {
+                skip: self.skip.inside()?,
+                element: ignore,
+            };
+            match list.next_element_seed(seed)? {
+                Some(element) => (self.element)(element),
+                None => return Ok(Loose::List),
+            }
+        }
     }
 }
+
+/// What becomes of the elements of a list in a list. A closure in its place would be of a new type each time.
+fn ignore(_: Loose<'_>) {}
