@@ -7,6 +7,8 @@ mod claims;
 mod compact;
 mod error;
 mod header;
+#[cfg(test)]
+mod wycheproof;
 
 use std::fmt;
 use std::time::Duration;

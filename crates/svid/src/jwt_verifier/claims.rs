@@ -1,14 +1,13 @@
 //! The claims that SPIFFE defines. Spec: JWT-SVID §3; RFC 7519 §4.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
 use pki_types::UnixTime;
 use plastron_bundle::json_object::{self, Faults, Loose, Members};
 use plastron_id::SpiffeIdRef;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::MapAccess;
 
 use super::JwtError;
 
@@ -32,6 +31,33 @@ enum Audience {
     Empty,
     /// Neither a string nor a list of strings.
     Malformed,
+}
+
+impl Audience {
+    /// Reads `aud`, one string or a list of them (JWT-20, AMB-46).
+    fn read<'de, A: MapAccess<'de>>(
+        expected: &[&str],
+        value: &mut A,
+        faults: &Faults,
+    ) -> Result<Self, A::Error> {
+        let judge = |value: &Loose<'_>| match value {
+            Loose::Text(value) if expected.contains(&&**value) => Self::Matches,
+            Loose::Text(_) => Self::Differs,
+            _ => Self::Malformed,
+        };
+        let mut all = Self::Empty;
+        let value = Loose::next_list(value, faults, |element| {
+            all = match (all, judge(&element)) {
+                (Self::Malformed, _) | (_, Self::Malformed) => Self::Malformed,
+                (Self::Matches, _) | (_, Self::Matches) => Self::Matches,
+                _ => Self::Differs,
+            };
+        })?;
+        Ok(match value {
+            Loose::List => all,
+            single => judge(&single),
+        })
+    }
 }
 
 /// When a token is valid, in seconds since 1970.
@@ -161,57 +187,12 @@ impl<'de> Members<'de> for ClaimsReader<'_, 'de> {
             "nbf" => &mut claims.nbf,
             "iat" => &mut claims.iat,
             "aud" => {
-                let expected = self.expected;
-                claims.audience = Some(value.next_value_seed(AudienceSeed { expected, faults })?);
+                claims.audience = Some(Audience::read(self.expected, value, faults)?);
                 return Ok(());
             }
             _ => return json_object::skip(value, faults),
         };
         *claim = Some(Loose::next(value, faults)?);
         Ok(())
-    }
-}
-
-/// Reads `aud`, one string or a list of them (JWT-20, AMB-46).
-struct AudienceSeed<'s> {
-    expected: &'s [&'s str],
-    faults: &'s Faults,
-}
-
-impl<'de> DeserializeSeed<'de> for AudienceSeed<'_> {
-    type Value = Audience;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Audience, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for AudienceSeed<'_> {
-    type Value = Audience;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an audience")
-    }
-
-    fn visit_str<E: Error>(self, audience: &str) -> Result<Audience, E> {
-        Ok(if self.expected.contains(&audience) {
-            Audience::Matches
-        } else {
-            Audience::Differs
-        })
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Audience, A::Error> {
-        let mut audience = Audience::Empty;
-        while let Some(value) = Loose::next_element(&mut list, self.faults)? {
-            audience = match value {
-                _ if audience == Audience::Malformed => Audience::Malformed,
-                Loose::Text(value) if self.expected.contains(&&*value) => Audience::Matches,
-                Loose::Text(_) if audience == Audience::Matches => Audience::Matches,
-                Loose::Text(_) => Audience::Differs,
-                _ => Audience::Malformed,
-            };
-        }
-        Ok(audience)
     }
 }

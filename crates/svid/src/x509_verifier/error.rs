@@ -85,7 +85,7 @@ pub(crate) fn certificate_rule(error: CertificateError) -> &'static str {
         CertificateError::Extension(kind) => match kind {
             ExtensionKind::SubjectAltName => "X509-06",
             ExtensionKind::BasicConstraints => "X509-21",
-            ExtensionKind::KeyUsage => "X509-39",
+            ExtensionKind::KeyUsage | ExtensionKind::ExtendedKeyUsage => "X509-39",
             ExtensionKind::NameConstraints => "X509-25",
             _ => "X509-51",
         },

@@ -1,0 +1,14 @@
+//! JWT-SVIDs: the rules one by one, then judges from elsewhere.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod claims;
+mod fixture;
+mod header;
+mod judges;
+mod keys;
+mod minted;
+mod own_svid;

@@ -1,0 +1,15 @@
+//! X509-SVIDs: the rules one by one, then judges from elsewhere.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod fixture;
+mod judges;
+mod leaf;
+mod limbo;
+mod minted;
+mod name_constraints;
+mod own_svid;
+mod path;

@@ -1,0 +1,628 @@
+//! The path from a leaf to an authority.
+
+use std::slice::from_ref;
+use std::time::Duration;
+
+use pki_types::UnixTime;
+use plastron_bundle::{BundleSet, X509Authority, X509AuthorityError};
+use plastron_keys::{KeyBackend as _, KeyType};
+use plastron_svid::{MAX_CHAIN_LEN, MAX_INTERMEDIATES, PathError, PeerRole, VerifyError};
+use plastron_testing::BACKEND;
+use plastron_testing::raw_certificate::{Extension, RawCertificate, der, general_name as gn};
+
+use crate::fixture::*;
+use crate::leaf::rsa_spki;
+
+/// What is said of a right leaf under this intermediate, under a right root.
+fn judge(intermediate: RawCertificate) -> Result<String, VerifyError> {
+    let chain = [
+        by_intermediate(leaf_below("intermediate")),
+        by_root(intermediate),
+    ];
+    verify(&chain, &[by_root(root())])
+}
+
+/// What is said of a right leaf and a right intermediate under this root.
+fn judge_root(root: RawCertificate) -> Result<String, VerifyError> {
+    let chain = [
+        by_intermediate(leaf_below("intermediate")),
+        by_root(intermediate()),
+    ];
+    verify(&chain, &[by_root(root)])
+}
+
+fn changed(extension: Extension) -> RawCertificate {
+    intermediate().with(vec![extension])
+}
+
+#[test]
+fn accepts_what_a_signing_certificate_may_be() {
+    for (rule, what, intermediate) in [
+        ("X509-51", "a right one", intermediate()),
+        ("X509-56", "no key usage", intermediate().without(15)),
+        ("X509-31", "no cRLSign", changed(Extension::key_usage(&[5]))),
+        (
+            "X509-35",
+            "digitalSignature besides",
+            changed(Extension::key_usage(&[0, 5, 6])),
+        ),
+        (
+            "X509-38",
+            "both purposes",
+            changed(Extension::extended_key_usage(&[1, 2])),
+        ),
+        (
+            "X509-21",
+            "a path length",
+            changed(Extension::basic_constraints(true, Some(0))),
+        ),
+        (
+            "X509-58",
+            "an unknown extension",
+            changed(Extension::unknown(false)),
+        ),
+        (
+            "X509-13",
+            "its trust domain's ID",
+            changed(Extension::subject_alt_name(&[gn::uri(
+                "spiffe://td.example",
+            )])),
+        ),
+        // The URI of a signing certificate is never looked at.
+        (
+            "AMB-02",
+            "a slash behind the ID",
+            changed(Extension::subject_alt_name(&[gn::uri(
+                "spiffe://td.example/",
+            )])),
+        ),
+        (
+            "AMB-07",
+            "another trust domain's ID",
+            changed(Extension::subject_alt_name(&[gn::uri("spiffe://other")])),
+        ),
+    ] {
+        assert_eq!(judge(intermediate), accepted(), "{rule} +: {what}");
+    }
+}
+
+#[test]
+fn refuses_what_a_signing_certificate_may_not_be() {
+    let mut expired = intermediate();
+    expired.not_after = der(0x17, "241231235959Z");
+    let mut early = intermediate();
+    early.not_before = der(0x17, "250101000001Z");
+    let mut weak = intermediate();
+    weak.spki = rsa_spki(1024);
+    let mut huge = intermediate();
+    huge.spki = rsa_spki(16 * 1024);
+    for (rule, what, intermediate, error) in [
+        (
+            "X509-53",
+            "expired",
+            expired,
+            PathError::IntermediateValidity,
+        ),
+        (
+            "X509-53",
+            "not yet valid",
+            early,
+            PathError::IntermediateValidity,
+        ),
+        (
+            "X509-55",
+            "no basic constraints",
+            intermediate().without(19),
+            PathError::NotCa,
+        ),
+        (
+            "X509-55",
+            "cA false",
+            changed(Extension::basic_constraints(false, None)),
+            PathError::NotCa,
+        ),
+        (
+            "X509-56",
+            "no keyCertSign",
+            changed(Extension::key_usage(&[0, 6])),
+            PathError::KeyUsage,
+        ),
+        (
+            "X509-38",
+            "servers only",
+            changed(Extension::extended_key_usage(&[1])),
+            PathError::ExtendedKeyUsage,
+        ),
+        (
+            "X509-58",
+            "an unknown critical extension",
+            changed(Extension::unknown(true)),
+            PathError::UnknownCriticalExtension,
+        ),
+        ("X509-48", "RSA of 1024 bits", weak, PathError::Key),
+        ("X509-61", "RSA of 16384 bits", huge, PathError::Key),
+        (
+            "X509-54",
+            "another name",
+            intermediate_named("somebody", "root"),
+            PathError::UnknownIssuer,
+        ),
+    ] {
+        assert_eq!(judge(intermediate), path_error(error), "{rule} −: {what}");
+    }
+}
+
+#[test]
+fn an_authority_is_held_to_its_certificate() {
+    let mut expired = root();
+    expired.not_after = der(0x17, "241231235959Z");
+    let mut early = root();
+    early.not_before = der(0x17, "250101000001Z");
+    let path_len = |most| root().with(vec![Extension::basic_constraints(true, Some(most))]);
+    for (rule, what, root, want) in [
+        ("AMB-12", "in its validity", root(), accepted()),
+        (
+            "AMB-12",
+            "expired",
+            expired,
+            path_error(PathError::AuthorityValidity),
+        ),
+        (
+            "AMB-12",
+            "not yet valid",
+            early,
+            path_error(PathError::AuthorityValidity),
+        ),
+        (
+            "X509-23",
+            "one intermediate allowed",
+            path_len(1),
+            accepted(),
+        ),
+        (
+            "X509-23",
+            "no intermediate allowed",
+            path_len(0),
+            path_error(PathError::PathLength),
+        ),
+        (
+            "X509-58",
+            "an unknown critical extension",
+            root().with(vec![Extension::unknown(true)]),
+            path_error(PathError::UnknownCriticalExtension),
+        ),
+        (
+            "X509-54",
+            "another name",
+            RawCertificate::authority("other", "other", KEYS.root.public_key()),
+            path_error(PathError::UnknownIssuer),
+        ),
+        (
+            "X509-52",
+            "another key",
+            RawCertificate::authority("root", "root", KEYS.other_root.public_key()),
+            path_error(PathError::Signature),
+        ),
+    ] {
+        assert_eq!(judge_root(root), want, "{rule}: {what}");
+    }
+}
+
+#[test]
+fn only_signing_certificates_are_authorities() {
+    let not_ca = X509Authority::parse(&by_root(root().without(19)));
+    assert_eq!(
+        not_ca,
+        Err(X509AuthorityError::NotCa),
+        "X509-69 −, AMB-13 −"
+    );
+    let key_usage = root().with(vec![Extension::key_usage(&[0])]);
+    assert_eq!(
+        X509Authority::parse(&by_root(key_usage)),
+        Err(X509AuthorityError::KeyUsage)
+    );
+    // X509-69 −: so a leaf cannot be its own authority, and one that says it is a CA is no leaf.
+    assert!(X509Authority::parse(&leaf_below("").sign(&*KEYS.leaf)).is_err());
+    // X509-16 −, X509-17 −: and no signing certificate is anybody's identity.
+    let san = Extension::subject_alt_name(&[gn::uri(ID)]);
+    let signing = by_root(changed(san.clone()));
+    assert!(
+        verify(
+            &[signing, by_intermediate(leaf_below("intermediate"))],
+            &[by_root(root())]
+        )
+        .is_err()
+    );
+    assert!(verify(&[by_root(root().with(vec![san]))], &[by_root(root())]).is_err());
+}
+
+#[test]
+fn both_bounds_of_validity_are_included() {
+    let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let mut leaf = leaf();
+    leaf.not_before = der(0x17, "250101000000Z");
+    leaf.not_after = der(0x17, "250101010000Z");
+    let leaf = by_root(leaf);
+    let (first, last) = (NOW.as_secs(), NOW.as_secs() + 3600);
+    let bundle = bundle(&[by_root(root())]);
+    let judge = |now| verifier().verify(&[&leaf], &bundle, at(now)).map(|_| ());
+    let (not_before, not_after) = (at(first), at(last));
+    assert_eq!(judge(first), Ok(()), "X509-53 +");
+    assert_eq!(judge(last), Ok(()), "X509-53 +");
+    let early = VerifyError::NotYetValid {
+        not_before,
+        now: at(first - 1),
+    };
+    assert_eq!(judge(first - 1), Err(early), "X509-53 −");
+    let late = VerifyError::Expired {
+        not_after,
+        now: at(last + 1),
+    };
+    assert_eq!(judge(last + 1), Err(late), "X509-53 −");
+
+    let svid = verifier().verify(&[&leaf], &bundle, NOW).unwrap();
+    assert_eq!(
+        (svid.valid_from(), svid.valid_until()),
+        (not_before, not_after)
+    );
+}
+
+#[test]
+fn the_bundle_is_that_of_the_leafs_own_trust_domain() {
+    let leaf = by_root(leaf());
+    let root = by_root(root());
+    let other = RawCertificate::authority("root", "root", KEYS.other_root.public_key())
+        .sign(&*KEYS.other_root);
+    let judge = |bundles: &BundleSet| {
+        verifier()
+            .verify(&[&leaf], bundles, NOW)
+            .map(|svid| svid.id().to_string())
+    };
+    let td = || "td.example".parse().unwrap();
+
+    let right: BundleSet = [
+        bundle(from_ref(&root)),
+        bundle_of("other", from_ref(&other)),
+    ]
+    .into_iter()
+    .collect();
+    assert_eq!(judge(&right), accepted(), "X509-66 +, X509-67 +");
+    let swapped: BundleSet = [bundle(&[other]), bundle_of("other", from_ref(&root))]
+        .into_iter()
+        .collect();
+    assert_eq!(
+        judge(&swapped),
+        path_error(PathError::Signature),
+        "X509-66 −, SVID-06 −, BUNDLE-05 −"
+    );
+    let unknown: BundleSet = [bundle_of("other", from_ref(&root))].into_iter().collect();
+    assert_eq!(
+        judge(&unknown),
+        Err(VerifyError::UnknownTrustDomain(td())),
+        "X509-66 −, FED-11 −"
+    );
+    // A sub-domain is another trust domain.
+    let parent: BundleSet = [bundle_of("example", &[root])].into_iter().collect();
+    assert_eq!(
+        judge(&parent),
+        Err(VerifyError::UnknownTrustDomain(td())),
+        "ID-17 −"
+    );
+    let empty: BundleSet = [bundle(&[])].into_iter().collect();
+    assert_eq!(
+        judge(&empty),
+        Err(VerifyError::NoAuthorities(td())),
+        "X509-67 −, BUNDLE-22 −"
+    );
+}
+
+#[test]
+fn a_root_is_trusted_for_being_in_the_bundle_and_not_in_the_chain() {
+    let (leaf, root) = (by_root(leaf()), by_root(root()));
+    let other = RawCertificate::authority("other", "other", KEYS.other_root.public_key())
+        .sign(&*KEYS.other_root);
+    let with_root = [leaf, root.clone()];
+    assert_eq!(
+        verify(&with_root, &[root]),
+        accepted(),
+        "X509-61 +: redundant root"
+    );
+    assert_eq!(
+        verify(&with_root, &[other]),
+        path_error(PathError::UnknownIssuer),
+        "X509-68 −"
+    );
+    assert_eq!(verify(&[], &[]), Err(VerifyError::EmptyChain), "X509-68 −");
+}
+
+/// Intermediates one below the other, the last one `names.last()`, each with its own key.
+fn ladder(len: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let keys: Vec<_> = (0..len)
+        .map(|_| BACKEND.generate(KeyType::EcP256).unwrap())
+        .collect();
+    let mut intermediates = Vec::new();
+    for (at, key) in keys.iter().enumerate() {
+        let issuer = if at == 0 {
+            "root".to_owned()
+        } else {
+            format!("i{}", at - 1)
+        };
+        let certificate = RawCertificate::authority(&format!("i{at}"), &issuer, key.public_key());
+        let signer = if at == 0 { &*KEYS.root } else { &*keys[at - 1] };
+        intermediates.push(certificate.sign(signer));
+    }
+    let leaf = leaf_below(&format!("i{}", len - 1)).sign(&*keys[len - 1]);
+    (intermediates, leaf)
+}
+
+#[test]
+fn intermediates_may_come_in_any_order_and_up_to_a_limit() {
+    let roots = [by_root(root())];
+    for len in [1, 2, 3, 6, MAX_INTERMEDIATES] {
+        let (intermediates, leaf) = ladder(len);
+        // Root first, then leaf first, then from the middle.
+        for by in 0..len {
+            let mut chain = intermediates.clone();
+            chain.rotate_left(by);
+            chain.insert(0, leaf.clone());
+            assert_eq!(
+                verify(&chain, &roots),
+                accepted(),
+                "X509-15 +, X509-61 +: {len} by {by}"
+            );
+        }
+        let mut chain = intermediates;
+        chain.reverse();
+        chain.insert(0, leaf);
+        chain.remove(1 + len / 2);
+        let missing = path_error(PathError::UnknownIssuer);
+        assert_eq!(
+            verify(&chain, &roots),
+            missing,
+            "X509-15 −: {len} with one missing"
+        );
+    }
+    let (intermediates, leaf) = ladder(MAX_INTERMEDIATES + 1);
+    let chain = [vec![leaf], intermediates].concat();
+    assert_eq!(
+        verify(&chain, &roots),
+        path_error(PathError::TooLong),
+        "X509-61 −"
+    );
+}
+
+#[test]
+fn path_length_counts_intermediates_that_are_not_self_issued() {
+    // root → a (path length 0) → a again, with a new key → leaf.
+    let rollover = BACKEND.generate(KeyType::EcP256).unwrap();
+    let path_len = |most| Extension::basic_constraints(true, Some(most));
+    let a = by_root(intermediate_named("a", "root").with(vec![path_len(0)]));
+    let again = by_intermediate(RawCertificate::authority("a", "a", rollover.public_key()));
+    let leaf = leaf_below("a").sign(&*rollover);
+    let roots = [by_root(root())];
+    assert_eq!(
+        verify(&[leaf, again, a.clone()], &roots),
+        accepted(),
+        "X509-59 +"
+    );
+
+    let b = by_intermediate(RawCertificate::authority("b", "a", rollover.public_key()));
+    let leaf = leaf_below("b").sign(&*rollover);
+    assert_eq!(
+        verify(&[leaf, b, a], &roots),
+        path_error(PathError::PathLength),
+        "X509-59 −, X509-23 −"
+    );
+}
+
+#[test]
+fn tries_every_path_that_the_names_allow() {
+    let roots = [by_root(root())];
+    let leaf = by_intermediate(leaf_below("intermediate"));
+    let mut expired = intermediate();
+    expired.not_after = der(0x17, "241231235959Z");
+    let expired = by_root(expired);
+    let right = by_root(intermediate());
+    // Same name, same key, one of them expired.
+    for others in [[expired.clone(), right.clone()], [right.clone(), expired]] {
+        let chain = [vec![leaf.clone()], others.to_vec()].concat();
+        assert_eq!(verify(&chain, &roots), accepted(), "X509-51 +");
+    }
+    // Same name, another key.
+    let impostor = RawCertificate::authority("intermediate", "root", KEYS.other_root.public_key());
+    let chain = [leaf, by_root(impostor), right];
+    assert_eq!(verify(&chain, &roots), accepted(), "X509-51 +");
+
+    // A rotated authority: old and new have one name, and only the new one signed.
+    let old = RawCertificate::authority("root", "root", KEYS.other_root.public_key())
+        .sign(&*KEYS.other_root);
+    let direct = [by_root(self::leaf())];
+    assert_eq!(
+        verify(&direct, &[old.clone(), roots[0].clone()]),
+        accepted(),
+        "BUNDLE-01 +"
+    );
+    assert_eq!(
+        verify(&direct, from_ref(&old)),
+        path_error(PathError::Signature),
+        "BUNDLE-06 −"
+    );
+
+    // Cross-signed: the root below the old one too, for those who have only that.
+    let cross =
+        RawCertificate::authority("root", "root", KEYS.root.public_key()).sign(&*KEYS.other_root);
+    let old_only = verify(&[direct[0].clone(), cross.clone()], &[old]);
+    assert_eq!(old_only, accepted(), "X509-51 +: cross-signed");
+    assert_eq!(verify(&[direct[0].clone(), cross], &roots), accepted());
+}
+
+#[test]
+fn key_identifiers_are_hints_and_no_more() {
+    let leaf = by_root(leaf().with(vec![Extension::authority_key_id(b"one")]));
+    let root = by_root(root().with(vec![Extension::subject_key_id(b"another")]));
+    assert_eq!(verify(&[leaf], &[root]), accepted(), "X509-51 +");
+}
+
+#[test]
+fn every_signature_is_checked_with_an_algorithm_that_was_given() {
+    let roots = [by_root(root())];
+    let forged = leaf().sign(&*KEYS.other_root);
+    assert_eq!(
+        verify(&[forged], &roots),
+        path_error(PathError::Signature),
+        "X509-52 −"
+    );
+    let forged = intermediate().sign(&*KEYS.other_root);
+    let chain = [by_intermediate(leaf_below("intermediate")), forged];
+    assert_eq!(
+        verify(&chain, &roots),
+        path_error(PathError::Signature),
+        "X509-52 −"
+    );
+
+    // X509-47 −: NULL after ecdsa-with-SHA256.
+    let mut null = leaf();
+    let with_null = der(
+        0x30,
+        [
+            der(0x06, [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]),
+            vec![0x05, 0],
+        ]
+        .concat(),
+    );
+    null.inner_algorithm = Some(with_null.clone());
+    null.outer_algorithm = Some(with_null);
+    assert_eq!(
+        verify(&[by_root(null)], &roots),
+        path_error(PathError::UnsupportedAlgorithm)
+    );
+    // X509-48 −: SHA-1.
+    let mut sha1 = leaf();
+    let ecdsa_with_sha1 = der(0x30, der(0x06, [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1]));
+    sha1.inner_algorithm = Some(ecdsa_with_sha1.clone());
+    sha1.outer_algorithm = Some(ecdsa_with_sha1);
+    assert_eq!(
+        verify(&[by_root(sha1)], &roots),
+        path_error(PathError::UnsupportedAlgorithm)
+    );
+}
+
+#[test]
+fn every_type_of_key_may_sign() {
+    for key_type in [
+        KeyType::EcP256,
+        KeyType::EcP384,
+        KeyType::Ed25519,
+        KeyType::Rsa2048,
+    ] {
+        let key = BACKEND.generate(key_type).unwrap();
+        let root = RawCertificate::authority("root", "root", key.public_key()).sign(&*key);
+        assert_eq!(
+            verify(&[leaf().sign(&*key)], &[root]),
+            accepted(),
+            "X509-48 +: {key_type}"
+        );
+    }
+}
+
+#[test]
+fn work_is_bounded() {
+    let roots = [by_root(root())];
+    let (leaf, other) = (
+        by_intermediate(leaf_below("a")),
+        by_intermediate(intermediate_named("a", "a")),
+    );
+
+    let long = [vec![leaf.clone()], vec![other; 9_999]].concat();
+    assert_eq!(
+        verify(&long, &roots),
+        Err(VerifyError::ChainTooLong { len: 10_000 }),
+        "X509-61 −"
+    );
+
+    // Signing certificates of one name, each of which could have issued every other.
+    let same_name = |_| {
+        let key = BACKEND.generate(KeyType::EcP256).unwrap();
+        by_intermediate(RawCertificate::authority("a", "a", key.public_key()))
+    };
+    let tangle: Vec<_> = [leaf]
+        .into_iter()
+        .chain((1..MAX_CHAIN_LEN).map(same_name))
+        .collect();
+    assert_eq!(
+        verify(&tangle, &roots),
+        path_error(PathError::TooMuchWork),
+        "X509-61 −: steps"
+    );
+
+    // Authorities of one name, none of which signed.
+    let crowd: Vec<_> = (0..100)
+        .map(|_| {
+            let key = BACKEND.generate(KeyType::EcP256).unwrap();
+            RawCertificate::authority("root", "root", key.public_key()).sign(&*key)
+        })
+        .collect();
+    let result = verify(&[by_root(self::leaf())], &crowd);
+    assert_eq!(
+        result,
+        path_error(PathError::TooMuchWork),
+        "X509-61 −: signatures"
+    );
+
+    // Names and constraints, thousands of each.
+    let names: Vec<_> = [gn::uri(ID)]
+        .into_iter()
+        .chain((0..2_000).map(|n| gn::dns(&format!("n{n}.example"))))
+        .collect();
+    let bases: Vec<_> = (0..2_000)
+        .map(|n| gn::dns(&format!("b{n}.example")))
+        .collect();
+    let constrained = by_root(root().with(vec![Extension::name_constraints(&[], &bases)]));
+    let leaf = by_root(self::leaf().with(vec![Extension::subject_alt_name(&names)]));
+    assert_eq!(
+        verify(&[leaf], &[constrained]),
+        path_error(PathError::TooMuchWork),
+        "X509-61 −: names"
+    );
+}
+
+#[test]
+fn intermediates_that_cannot_be_read_spoil_the_chain() {
+    let result = verify(&[by_root(leaf()), vec![0x30, 0]], &[by_root(root())]);
+    assert!(
+        matches!(result, Err(VerifyError::Certificate { index: 1, .. })),
+        "{result:?}"
+    );
+}
+
+#[test]
+fn the_role_binds_signing_certificates_that_have_purposes() {
+    let servers = changed(Extension::extended_key_usage(&[1]));
+    let chain = [
+        by_intermediate(leaf_below("intermediate")),
+        by_root(servers),
+    ];
+    let roots = [by_root(root())];
+    assert_eq!(
+        verify_as(PeerRole::Server, &chain, &roots),
+        accepted(),
+        "X509-38 +"
+    );
+    let refused = path_error(PathError::ExtendedKeyUsage);
+    assert_eq!(
+        verify_as(PeerRole::Client, &chain, &roots),
+        refused,
+        "X509-38 −"
+    );
+}
+
+#[test]
+fn errors_name_their_rule_and_no_key() {
+    let error = verify(&[leaf().sign(&*KEYS.other_root)], &[by_root(root())]).unwrap_err();
+    assert_eq!(error.rule(), "X509-52");
+    assert_eq!(
+        error.to_string(),
+        "no path to an authority: invalid signature",
+        "X509-70"
+    );
+}
