@@ -99,7 +99,6 @@ struct Assembled {
     bundles: BundleSet,
     authority: Arc<Embedded>,
     listener: UnixListener,
-    processes: Processes,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     audit: Audit,
@@ -132,7 +131,7 @@ impl Assembled {
             upstream: Arc::new(authority.clone()),
             keys,
             attestors: vec![Box::new(UnixAttestor::new(attestor_options(&settings)))],
-            processes: processes.clone(),
+            processes,
             audit: audit.clone(),
             metrics: metrics.clone(),
             health: health.clone(),
@@ -149,7 +148,6 @@ impl Assembled {
             bundles,
             authority,
             listener,
-            processes,
             health,
             metrics,
             audit,
@@ -172,7 +170,6 @@ impl Assembled {
         // Everything that runs beside serving ends when this is dropped.
         let mut beside = JoinSet::new();
         beside.spawn(self.authority.run());
-        beside.spawn(housekeeping::run(self.processes));
         for address in http_addresses(&self.settings) {
             let server = HealthServer::bind(address).await.map_err(|error| failed("health and metrics", &error))?;
             tracing::info!(%address, "health and metrics");

@@ -23,6 +23,7 @@ use crate::{
     clock::Clock,
     health::Health,
     jwt::JwtCache,
+    memory,
     metrics::Metrics,
     serve::Service,
     upstream::Upstream,
@@ -71,6 +72,8 @@ pub(crate) struct Core {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
     pub(crate) blind_spots: Vec<Missing>,
+    /// Notified of each connection.
+    pub(crate) arrivals: Arc<Notify>,
     pub(crate) clock: Clock,
     pub(crate) started_at: SystemTime,
 }
@@ -98,6 +101,7 @@ impl Agent {
             metrics,
             health,
             blind_spots,
+            arrivals: Arc::default(),
             clock,
         });
         let entries_changed = Arc::new(Notify::new());
@@ -125,7 +129,11 @@ impl Agent {
         let admin = AgentServer::new(Admin::new(self.core.clone(), uid));
         let server = Server::new(service.clone(), service, limits).service(admin, proto::FILE_DESCRIPTOR_SET);
         self.core.metrics.serve(server.stats());
-        server.serve(Incoming(listener), shutdown).await;
+        let giving_back = memory::give_back(server.stats(), self.core.arrivals.clone());
+        tokio::select! {
+            () = server.serve(Incoming(listener), shutdown) => {}
+            () = giving_back => {}
+        }
     }
 }
 

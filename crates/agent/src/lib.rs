@@ -21,6 +21,7 @@ mod clock;
 pub mod health;
 mod jwt;
 pub mod key_store;
+mod memory;
 pub mod metrics;
 mod refusal;
 mod registry;

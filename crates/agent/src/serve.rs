@@ -31,6 +31,7 @@ impl Attest for Service {
 
     async fn attest(&self, connection: &UnixConnection) -> Result<Arc<Caller>, Refusal> {
         let core = &self.0;
+        core.arrivals.notify_one();
         let peer = connection.peer();
         let started = core.metrics.attestation_started();
         let outcome = core.callers.admit(peer.clone(), core.clock.now()).await;
