@@ -119,7 +119,7 @@ impl<W: Write> Appender<W> {
         };
         self.pushed = self.written;
         self.buffer.clear();
-        self.buffer.shrink_to(256 << 10);
+        self.buffer.shrink_to(32 << 10);
         outcome
     }
 

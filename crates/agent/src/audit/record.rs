@@ -36,7 +36,7 @@ impl CallerFragment {
             members.path("path", path);
         }
         members.list("selectors", selectors.iter(), |out, selector| {
-            string(out, selector.as_str())
+            string(out, selector.as_str());
         });
         Self {
             pid: facts.pid,
@@ -120,7 +120,7 @@ impl CredentialFragment {
         let mut members = Members::of_svid(spiffe_id, entry);
         members.string("jti", jti);
         members.list("audiences", audiences.iter(), |out, audience| {
-            string(out, audience)
+            string(out, audience);
         });
         members.time("expires_at", expires_at);
         Self {

@@ -1,6 +1,7 @@
 //! The thread that owns the file: takes records in batches, chains them, signs heads.
 
 use std::{
+    error::Error,
     fs::File,
     io,
     path::PathBuf,
@@ -13,7 +14,7 @@ use plastron_keys::SigningKey;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Shared,
+    Head, Shared,
     appender::{Appender, Failed},
     chain::hex_pair,
     file::{self, HeadFile, Opened},
@@ -58,6 +59,8 @@ pub(super) struct Writer {
     refusals_due: Option<Instant>,
     /// Since when writing fails, and why.
     failing: Option<Failing>,
+    /// Why the file that is written is not the one that has the name.
+    stale: Option<String>,
 }
 
 struct Failing {
@@ -76,7 +79,7 @@ impl Drop for Closing {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, setup: Setup, opened: Opened) -> Self {
-        let found = opened.end.head.unwrap_or(super::Head::START);
+        let found = opened.end.head.unwrap_or(Head::START);
         let kept = setup.head_file.as_ref().and_then(|kept| {
             kept.read().unwrap_or_else(|error| {
                 tracing::warn!(file = %kept.0.display(), %error, "the last audit head cannot be read; going on from the file");
@@ -115,6 +118,7 @@ impl Writer {
             head_due: None,
             refusals_due: None,
             failing: None,
+            stale: None,
         }
     }
 
@@ -185,6 +189,7 @@ impl Writer {
         self.note("start", &[&members.finish(), &self.key_members.clone()]);
         self.write(now);
         self.sign_head(now);
+        self.tell_head();
     }
 
     /// Writes all that is left, if it can.
@@ -205,7 +210,10 @@ impl Writer {
         self.note("stop", &[]);
         self.write(now);
         match &self.failing {
-            None => self.sign_head(now),
+            None => {
+                self.sign_head(now);
+                self.tell_head();
+            }
             Some(failing) => {
                 let records =
                     self.waiting.len() as u64 + self.shared.queue.len() as u64 + self.lost;
@@ -274,7 +282,7 @@ impl Writer {
             }
             if let Err(Failed { error, .. }) = outcome {
                 self.waiting.drain(..first + records);
-                self.fail("cannot be written", &error, now);
+                self.fail(&error, now);
                 return;
             }
         }
@@ -304,7 +312,7 @@ impl Writer {
             .push(self.shared.clock.now(), "head", &[&members.finish()]);
         if let Err(Failed { error, .. }) = self.log.commit() {
             self.head_due = Some(now);
-            self.fail("cannot be written", &error, now);
+            self.fail(&error, now);
             return;
         }
         self.unsigned = 0;
@@ -336,21 +344,36 @@ impl Writer {
                         body: self.key_members.as_str().into(),
                     },
                 );
+                self.stale = None;
                 self.write(now);
                 self.sign_head(now);
+                self.tell_head();
+                if self.failing.is_none() {
+                    self.tell_health();
+                }
             }
             Err(error) => {
-                let error = io::Error::other(error);
-                self.fail(
-                    "cannot be opened anew, so the old one is written on",
-                    &error,
-                    now,
-                );
+                let mut words =
+                    format!("cannot go on in a new file, so the old one is written on: {error}");
+                if let Some(cause) = error.source() {
+                    words = format!("{words}: {cause}");
+                }
+                tracing::error!("audit: {words}");
+                self.stale = Some(words);
+                self.tell_health();
             }
         }
     }
 
-    fn fail(&mut self, what: &str, error: &io::Error, now: Instant) {
+    /// The end of the chain goes to the log, too: whoever keeps that elsewhere can tell whether the file was cut.
+    fn tell_head(&self) {
+        if self.failing.is_none() {
+            let Head { seq, hash } = self.log.head();
+            tracing::info!(seq, %hash, "audit head signed");
+        }
+    }
+
+    fn fail(&mut self, error: &io::Error, now: Instant) {
         let waiting = self.waiting.len() as u64 + self.shared.queue.len() as u64;
         self.setup
             .metrics
@@ -358,21 +381,19 @@ impl Writer {
             .set(waiting.try_into().unwrap_or(i64::MAX));
         self.setup.metrics.failing.set(1);
         let path = self.setup.path.display();
-        let words = format!("audit file {path} {what}: {error}");
-        if self
+        let words = format!("audit file {path} cannot be written: {error}");
+        let is_new = self
             .failing
             .as_ref()
-            .is_none_or(|failing| failing.words != words)
-        {
-            tracing::error!("{words}");
-            if let Some(health) = &self.setup.health {
-                health.degraded(words.as_str());
-            }
-        }
+            .is_none_or(|failing| failing.words != words);
         self.failing = Some(Failing {
             retry_at: now + RETRY,
             words,
         });
+        if is_new && let Some(failing) = &self.failing {
+            tracing::error!("{}", failing.words);
+            self.tell_health();
+        }
     }
 
     fn recover(&mut self) {
@@ -381,8 +402,21 @@ impl Writer {
         }
         self.setup.metrics.failing.set(0);
         tracing::info!(file = %self.setup.path.display(), "the audit file is written again");
-        if let Some(health) = &self.setup.health {
-            health.ok();
+        self.tell_health();
+    }
+
+    fn tell_health(&self) {
+        let Some(health) = &self.setup.health else {
+            return;
+        };
+        let problem = self
+            .failing
+            .as_ref()
+            .map(|failing| &failing.words)
+            .or(self.stale.as_ref());
+        match problem {
+            Some(problem) => health.degraded(problem.as_str()),
+            None => health.ok(),
         }
     }
 }

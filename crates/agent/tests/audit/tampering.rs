@@ -39,8 +39,13 @@ fn what_was_left_alone_is_vouched_for_to_the_end() {
 
 #[test]
 fn each_tampering_is_found_where_it_is() {
-    type Tamper = fn(&mut Vec<Vec<u8>>);
-    let table: [(&str, Tamper, Vec<(u64, Problem)>, u64); 11] = [
+    type Row = (
+        &'static str,
+        fn(&mut Vec<Vec<u8>>),
+        Vec<(u64, Problem)>,
+        u64,
+    );
+    let table: [Row; 11] = [
         (
             "a byte of a value",
             |lines| flip(&mut lines[4], b"/shop"),

@@ -336,6 +336,34 @@ fn a_full_disk_is_health_and_metrics_and_no_outage() {
 }
 
 #[test]
+fn a_new_file_that_cannot_be_had_is_health_and_the_old_one_is_written_on() {
+    let log = Log::new();
+    let health = Health::new();
+    let component = health.component("audit");
+    component.ok();
+    let (audit, thread) = log.options().health(component).start().unwrap();
+    fs::rename(log.path(), log.rotated(1)).unwrap();
+    fs::create_dir(log.path()).unwrap();
+    audit.reopen();
+    audit.released(&caller(1), &credential(1));
+    audit.flush();
+    let problems = health.standing().problems;
+    assert!(
+        matches!(&problems[..], [problem] if problem.contains("the old one is written on")),
+        "{problems:?}"
+    );
+    assert_eq!(kinds(&records(&log.rotated(1))).last(), Some(&"x509_svid"));
+
+    fs::remove_dir(log.path()).unwrap();
+    audit.reopen();
+    audit.flush();
+    assert!(health.standing().problems.is_empty());
+    thread.stop();
+    let report = verify(&[log.path(), log.rotated(1)]);
+    assert!(report.is_intact() && report.notes.is_empty(), "{report:?}");
+}
+
+#[test]
 fn an_agent_that_stops_on_a_full_disk_stops() {
     let log = Log::new();
     symlink("/dev/full", log.path()).unwrap();
