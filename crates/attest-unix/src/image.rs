@@ -27,6 +27,14 @@ pub enum ImageSight {
 }
 
 impl ImageSight {
+    /// Its name under `/proc/PID`.
+    pub(crate) const fn file(self) -> &'static str {
+        match self {
+            Self::Pagemap => "pagemap",
+            Self::Environ => "environ",
+        }
+    }
+
     /// The first that does on this kernel what it should.
     pub(crate) fn detect() -> Self {
         if tells_the_living_from_the_dead(Self::Pagemap).unwrap_or(false) {

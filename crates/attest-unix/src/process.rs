@@ -116,7 +116,8 @@ impl Process {
         let ids = self.ids(features)?;
         let taken = if features.proc {
             let before = seen::program_file(self.pid)?;
-            let image = seen::sort_out("environ", Image::open(self.pid, features.image))?;
+            let image =
+                seen::sort_out(features.image.file(), Image::open(self.pid, features.image))?;
             let seen = self.see(features)?;
             if before.as_ref().copied() != seen.file() {
                 return Err(self.gone_or(PeerLost::ProgramChanged).into());

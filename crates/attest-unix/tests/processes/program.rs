@@ -5,7 +5,7 @@ use std::path::Path;
 use plastron_attest::PeerLost;
 use plastron_attest_unix::{PathView, UnixAttestorOptions};
 
-use crate::house::{House, kernels, missing, needs_root, runs, selector, why};
+use crate::house::{House, if_permitted, kernels, missing, needs_root, runs, selector, why};
 use crate::puppet::Puppet;
 
 fn sha256_of(path: &Path) -> String {
@@ -172,7 +172,7 @@ async fn a_traced_program_has_neither_path_nor_digest() {
     for features in kernels() {
         let house = House::on(features);
         let mut puppet = Puppet::start();
-        puppet.order("traced");
+        if_permitted!(puppet, "traced");
         puppet.connect(&house.socket());
         let connection = house.accept().await;
         let evidence = house.evidence(connection.peer()).await;
@@ -196,7 +196,7 @@ async fn a_tracer_that_comes_later_is_seen_by_the_close_look() {
     house.evidence(peer).await;
     let mut lost = std::pin::pin!(peer.handle.lost());
     assert_eq!(crate::house::now(lost.as_mut()).await, None);
-    puppet.order("traced");
+    if_permitted!(puppet, "traced");
     house.listener.processes().look_closely_now().await;
     assert_eq!(lost.await, PeerLost::FactsChanged);
 }
@@ -207,7 +207,7 @@ async fn a_program_in_another_user_namespace_has_a_path_in_its_own_view_alone() 
         let house = House::new().attesting(UnixAttestorOptions::default().path(view));
         let cart = house.program("cart");
         let mut puppet = Puppet::start_at(&cart);
-        puppet.order("unshare-user-and-pid");
+        if_permitted!(puppet, "unshare-user-and-pid");
         puppet.connect(&house.socket());
         let connection = house.accept().await;
         let evidence = house.evidence(connection.peer()).await;

@@ -320,9 +320,9 @@ fn obey(verb: &str, rest: &str) {
             let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
             // SAFETY: numbers.
             check(unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWPID) });
-            std::fs::write("/proc/self/setgroups", "deny").unwrap();
-            std::fs::write("/proc/self/uid_map", format!("0 {uid} 1")).unwrap();
-            std::fs::write("/proc/self/gid_map", format!("0 {gid} 1")).unwrap();
+            permitted(std::fs::write("/proc/self/setgroups", "deny"));
+            permitted(std::fs::write("/proc/self/uid_map", format!("0 {uid} 1")));
+            permitted(std::fs::write("/proc/self/gid_map", format!("0 {gid} 1")));
             let child = fork(|| {
                 say("ok");
                 follow();
@@ -454,8 +454,12 @@ fn obey(verb: &str, rest: &str) {
                 writer.write_all(b"x").unwrap();
                 wait_for_the_end_of(std::ptr::without_provenance_mut(parent as usize));
             });
-            reader.read_exact(&mut [0]).unwrap();
-            say("ok");
+            drop(writer);
+            match reader.read_exact(&mut [0]) {
+                Ok(()) => say("ok"),
+                // The child has said why.
+                Err(_) => std::process::exit(0),
+            }
         }
         "address" => say(&(WORDS.as_ptr().addr()).to_string()),
         "write-words" => {
@@ -546,7 +550,22 @@ fn numbers<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> Vec<T> {
 
 #[track_caller]
 pub(crate) fn check(done: c_int) {
-    assert!(done >= 0, "{}", std::io::Error::last_os_error());
+    if done < 0 {
+        permitted(Err(std::io::Error::last_os_error()));
+    }
+}
+
+/// Says that something is not permitted, if so, and ends.
+#[track_caller]
+fn permitted(done: std::io::Result<()>) {
+    match done {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            say("not permitted");
+            std::process::exit(0);
+        }
+        Err(error) => panic!("{error}"),
+    }
 }
 
 pub(crate) fn fork(child: impl FnOnce()) -> libc::pid_t {
