@@ -190,6 +190,7 @@ impl Writer {
         self.write(now);
         self.sign_head(now);
         self.tell_head();
+        self.tell_health();
     }
 
     /// Writes all that is left, if it can.

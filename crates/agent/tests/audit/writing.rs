@@ -275,7 +275,6 @@ fn a_full_disk_is_health_and_metrics_and_no_outage() {
         Metrics::new("example.org", std::time::SystemTime::UNIX_EPOCH),
     );
     let component = health.component("audit");
-    component.ok();
     let options = log
         .options()
         .health(component)
@@ -340,8 +339,9 @@ fn a_new_file_that_cannot_be_had_is_health_and_the_old_one_is_written_on() {
     let log = Log::new();
     let health = Health::new();
     let component = health.component("audit");
-    component.ok();
     let (audit, thread) = log.options().health(component).start().unwrap();
+    audit.flush();
+    assert!(health.standing().ready && health.standing().problems.is_empty());
     fs::rename(log.path(), log.rotated(1)).unwrap();
     fs::create_dir(log.path()).unwrap();
     audit.reopen();
