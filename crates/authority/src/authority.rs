@@ -20,6 +20,9 @@ use crate::{
 /// How often consumers of the bundle should ask for it when the keys live long (BUNDLE-34).
 const REFRESH_HINT: Duration = Duration::from_secs(300);
 
+/// Keys of a kind that may be published before a rotation ahead of time is refused: every verifier tries them all.
+const MOST_PUBLISHED: usize = 16;
+
 /// A key that signs X.509-SVIDs.
 #[derive(Clone, Debug)]
 pub struct X509Key {
@@ -108,6 +111,12 @@ pub enum AuthorityError {
     Certificate {
         /// The key's name.
         id: String,
+    },
+    /// So many keys of a kind are in the bundle that another one, ahead of its time, has to wait.
+    #[error("{published} keys of this kind are published already; wait until the oldest has ended")]
+    TooMany {
+        /// How many there are.
+        published: usize,
     },
     /// The certificate could not be signed.
     #[error("the authority's certificate could not be signed")]
@@ -262,6 +271,13 @@ impl Authority {
         };
         if prepared {
             return Ok(None);
+        }
+        let published = match kind {
+            Kind::X509 => self.x509.slots().len(),
+            Kind::Jwt => self.jwt.slots().len(),
+        };
+        if published >= MOST_PUBLISHED {
+            return Err(AuthorityError::TooMany { published });
         }
         let done = self.prepare(kind, now, keys)?;
         self.sequence += 1;

@@ -292,6 +292,30 @@ fn an_operator_replaces_keys_ahead_of_their_time() {
 }
 
 #[test]
+fn whoever_rotates_for_ever_is_told_to_wait() {
+    let mut authority = authority();
+    authority.poll(start(), &AwsLc).unwrap();
+    for _ in 1..16 {
+        authority
+            .prepare_now(Kind::X509, start(), &AwsLc)
+            .unwrap()
+            .unwrap();
+        authority.activate(Kind::X509).unwrap();
+    }
+    let refused = authority
+        .prepare_now(Kind::X509, start(), &AwsLc)
+        .unwrap_err();
+    assert!(
+        matches!(refused, AuthorityError::TooMany { published: 16 }),
+        "{refused}"
+    );
+    authority
+        .prepare_now(Kind::Jwt, start(), &AwsLc)
+        .unwrap()
+        .expect("the other kind has room");
+}
+
+#[test]
 fn keys_of_seconds_follow_the_same_rules() {
     let policy = Policy {
         ttl: Duration::from_secs(6),
