@@ -312,7 +312,112 @@ fn remaining(spent: f64, at: SystemTime, now: SystemTime, per_second: f64) -> f6
 
 #[cfg(test)]
 mod tests {
+    use plastron_authority::Policy;
+    use plastron_keys_aws_lc::AwsLc;
+
     use super::*;
+    use crate::{
+        key_store::MemoryKeyStore,
+        upstream::{Embedded, EmbeddedSettings},
+    };
+
+    /// A clock that goes with the runtime's, which is paused and jumps to whatever is due.
+    fn clock() -> Clock {
+        let start = tokio::time::Instant::now();
+        Clock::from_fn(move || SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) + start.elapsed())
+    }
+
+    fn cache(change: impl FnOnce(&mut Settings)) -> Arc<JwtCache> {
+        let mut settings = Settings::new("example.org".parse().unwrap());
+        change(&mut settings);
+        let authority = EmbeddedSettings::new(settings.trust_domain.clone(), Policy::default());
+        let clock = clock();
+        let embedded = Embedded::open(authority, Box::new(MemoryKeyStore::new()), Arc::new(AwsLc), clock.clone()).unwrap();
+        let (cache, renewer) = JwtCache::new(&settings, clock, Arc::new(embedded));
+        tokio::spawn(renewer);
+        cache
+    }
+
+    fn entry() -> Arc<RegistrationEntry> {
+        let selectors = ["unix:uid:1".parse().unwrap()].into_iter().collect();
+        Arc::new(RegistrationEntry::builder("spiffe://example.org/cart".parse().unwrap(), selectors).build().unwrap())
+    }
+
+    async fn token(cache: &JwtCache, audience: &str) -> Result<Arc<Token>, JwtRefused> {
+        cache.token(1, &entry(), [audience.into()].into()).await
+    }
+
+    fn signed(cache: &JwtCache) -> u64 {
+        cache.signed.load(Relaxed)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_used_lately_is_renewed_ahead_and_what_was_not_is_forgotten() {
+        let cache = cache(|_| ());
+        let first = token(&cache, "used").await.unwrap();
+        token(&cache, "unused").await.unwrap();
+        let again = token(&cache, "used").await.unwrap();
+        assert!(Arc::ptr_eq(&first, &again), "kept in its first half");
+        tokio::time::sleep(Duration::from_secs(170)).await;
+        assert_eq!((signed(&cache), cache.len()), (3, 1), "one was renewed, the other is gone");
+        let renewed = token(&cache, "used").await.unwrap();
+        assert_eq!(signed(&cache), 3, "nobody had to wait for it");
+        assert!(renewed.expires_at > first.expires_at);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_given_a_token_in_its_second_half_while_a_new_one_can_be_had() {
+        let cache = cache(|settings| settings.jwt_svid_ttl = Duration::from_secs(2));
+        let mut last = token(&cache, "a").await.unwrap();
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let token = token(&cache, "a").await.unwrap();
+            assert!(cache.clock.now() < token.renew_at);
+            last = token;
+        }
+        assert!(last.expires_at > cache.clock.now());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_cache_is_bounded_in_number_and_in_bytes() {
+        let few = cache(|settings| settings.jwt_cache_entries = 3);
+        for audience in ["a", "b", "c", "d"] {
+            token(&few, audience).await.unwrap();
+        }
+        assert_eq!(few.len(), 3);
+        let small = cache(|settings| settings.jwt_cache_bytes = 64 << 10);
+        for audience in 0..150 {
+            token(&small, &format!("{audience:01000}")).await.unwrap();
+        }
+        let slots = small.slots();
+        assert!(slots.bytes <= 64 << 10 && slots.by_key.len() > 10, "{} bytes, {} tokens", slots.bytes, slots.by_key.len());
+        let counted: usize = slots.by_key.iter().map(|(key, _)| key.cost()).sum();
+        assert_eq!(slots.bytes, counted, "what is forgotten is taken off");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_nobody_signs_a_kept_token_serves_until_it_expires() {
+        let clock = clock();
+        let authority = EmbeddedSettings::new(
+            "example.org".parse().unwrap(),
+            Policy { ttl: Duration::from_secs(600), ..Policy::default() },
+        );
+        let embedded = Embedded::open(authority, Box::new(MemoryKeyStore::new()), Arc::new(AwsLc), clock.clone()).unwrap();
+        // Nobody runs the authority, so its key ends after ten minutes and no other follows.
+        let settings = Settings::new("example.org".parse().unwrap());
+        let (cache, renewer) = JwtCache::new(&settings, clock, Arc::new(embedded));
+        tokio::spawn(renewer);
+        let mut answers = Vec::new();
+        for minute in 0..12 {
+            let answer = token(&cache, "a").await;
+            if let Ok(token) = &answer {
+                assert!(token.expires_at > cache.clock.now(), "minute {minute}");
+            }
+            answers.push(answer.is_ok());
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        assert_eq!(answers, [[true; 10].as_slice(), &[false; 2]].concat());
+    }
 
     #[test]
     fn a_uid_spends_its_burst_and_wins_it_back_by_the_second() {
