@@ -406,11 +406,15 @@ fn read_version(reader: &mut Reader<'_>) -> Result<(), CertificateError> {
 /// At most 20 octets, not counting one for the sign; zero and negative ones exist in the wild (X509-42).
 fn read_serial(reader: &mut Reader<'_>) -> Result<Span, CertificateError> {
     let serial = reader.expect(der::INTEGER)?.content;
-    match reader.bytes(serial) {
-        [] | [0x00, 0x00..=0x7f, ..] | [0xff, 0x80..=0xff, ..] => Err(reader.malformed()),
-        [0x00, rest @ ..] | rest if rest.len() > 20 => Err(CertificateError::SerialTooLong),
-        _ => Ok(serial),
+    let octets = match reader.bytes(serial) {
+        [] | [0x00, 0x00..=0x7f, ..] | [0xff, 0x80..=0xff, ..] => return Err(reader.malformed()),
+        [0x00, octets @ ..] => octets,
+        octets => octets,
+    };
+    if octets.len() > 20 {
+        return Err(CertificateError::SerialTooLong);
     }
+    Ok(serial)
 }
 
 fn read_spki(reader: &mut Reader<'_>) -> Result<SpkiLayout, CertificateError> {

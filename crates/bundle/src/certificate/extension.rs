@@ -182,15 +182,18 @@ fn read_path_len(reader: &mut Reader<'_>) -> Result<Option<u32>, CertificateErro
     let Some(element) = reader.optional(der::INTEGER)? else {
         return Ok(None);
     };
-    match reader.bytes(element.content) {
-        [] | [0x80..=0xff, ..] | [0x00, 0x00..=0x7f, ..] => Err(reader.malformed()),
-        [0x00, octets @ ..] | octets if octets.len() <= 4 => Ok(Some(
-            octets
-                .iter()
-                .fold(0, |number, octet| number << 8 | u32::from(*octet)),
-        )),
-        _ => Err(reader.malformed()),
+    let octets = match reader.bytes(element.content) {
+        [] | [0x80..=0xff, ..] | [0x00, 0x00..=0x7f, ..] => return Err(reader.malformed()),
+        [0x00, octets @ ..] => octets,
+        octets => octets,
+    };
+    if octets.len() > 4 {
+        return Err(reader.malformed());
     }
+    let number = octets
+        .iter()
+        .fold(0, |number, octet| number << 8 | u32::from(*octet));
+    Ok(Some(number))
 }
 
 /// A named bit list. DER cuts off zero bits at its end; some issuers leave them, and nothing depends on it.

@@ -1,0 +1,106 @@
+//! X.509 authorities as DER and PEM.
+
+use plastron_bundle::certificate::certificates;
+use plastron_bundle::{Bundle, BundleError, SkipReason, X509AuthorityError, pem};
+
+use crate::fixture::*;
+
+#[test]
+fn concatenated_der_is_read_to_its_end() {
+    let (one, two) = (authority(&*KEYS.p256), authority(&*KEYS.rsa));
+    let parsed = Bundle::from_der(td(), &[&one[..], &two].concat()).unwrap();
+    assert_eq!(parsed.bundle.x509_authorities().len(), 2, "RS-09 +");
+    assert_eq!(
+        parsed.bundle.x509_der(),
+        [&one[..], &two].concat(),
+        "WAPI-26 +"
+    );
+    assert!(
+        Bundle::from_der(td(), &[]).unwrap().bundle.is_empty(),
+        "BUNDLE-22 +"
+    );
+    for (what, der) in [
+        ("RS-09 −: a zero byte too many", [&one[..], &[0]].concat()),
+        (
+            "RS-09 −: cut short",
+            [&one[..], &two[..two.len() - 1]].concat(),
+        ),
+        ("RS-09 −: PEM", pem::certificate(&one).into_bytes()),
+    ] {
+        assert_eq!(
+            Bundle::from_der(td(), &der),
+            Err(BundleError::Der),
+            "{what}"
+        );
+        assert!(
+            certificates(&der).any(|certificate| certificate.is_err()),
+            "{what}"
+        );
+    }
+    assert_eq!(certificates(&[0, 0]).count(), 1, "an error comes once");
+}
+
+#[test]
+fn certificates_that_are_no_authorities_are_left_out() {
+    let leaf = raw_authority(&*KEYS.p256).without(19).sign(&*KEYS.p256);
+    let one = authority(&*KEYS.p256);
+    let from_der = Bundle::from_der(td(), &[&leaf[..], &one].concat()).unwrap();
+    let from_pem = Bundle::from_pem(
+        td(),
+        &[pem::certificate(&leaf), pem::certificate(&one)].concat(),
+    )
+    .unwrap();
+    for parsed in [from_der, from_pem] {
+        assert_eq!(parsed.bundle.x509_authorities().len(), 1, "AMB-13 +");
+        let [skipped] = &parsed.skipped[..] else {
+            panic!("{:?}", parsed.skipped)
+        };
+        assert_eq!(skipped.index, 0);
+        assert_eq!(
+            skipped.reason,
+            SkipReason::X509Authority(X509AuthorityError::NotCa),
+            "AMB-13 −"
+        );
+    }
+}
+
+#[test]
+fn pem_is_read_with_what_people_write_around_it() {
+    let (one, two) = (authority(&*KEYS.p256), authority(&*KEYS.p384));
+    let key = pem_rfc7468::encode_string(
+        "PRIVATE KEY",
+        pem_rfc7468::LineEnding::LF,
+        &KEYS.p256.to_pkcs8(),
+    )
+    .unwrap();
+    let text = format!(
+        "# roots\n{}\n{key}subject=CN=two\n{}trailing",
+        pem::certificate(&one),
+        pem::certificate(&two).replace('\n', "\r\n")
+    );
+    let bundle = Bundle::from_pem(td(), &text).unwrap().bundle;
+    assert_eq!(bundle.x509_der(), [&one[..], &two].concat());
+    assert_eq!(
+        bundle.x509_pem(),
+        [pem::certificate(&one), pem::certificate(&two)].concat()
+    );
+
+    let right = pem::certificate(&one);
+    let broken_base64 = right.replacen("MII", "M-I", 1).replacen("MI", "M!", 1);
+    for (what, text) in [
+        ("nothing", ""),
+        ("no certificate", key.as_str()),
+        ("no end", &right[..right.len() - 30]),
+        ("not base64", &broken_base64),
+        (
+            "an endless one",
+            &format!("-----BEGIN CERTIFICATE-----\n{}", "A\n".repeat(200_000)),
+        ),
+    ] {
+        assert_eq!(
+            Bundle::from_pem(td(), text),
+            Err(BundleError::Pem),
+            "{what}"
+        );
+    }
+}

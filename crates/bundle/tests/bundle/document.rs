@@ -1,0 +1,607 @@
+//! Reading bundle documents.
+
+use std::time::Duration;
+
+use plastron_bundle::certificate::CertificateError;
+use plastron_bundle::json_object::JsonError;
+use plastron_bundle::{
+    BundleError, DEFAULT_REFRESH, JwtAuthorityError, MAX_DOCUMENT_LEN, MAX_KEYS, REFRESH_RANGE,
+    SkipReason, X509AuthorityError,
+};
+use plastron_keys::PublicKeyError;
+use plastron_testing::raw_certificate::{Extension, name};
+use serde_json::{Value, json};
+
+use crate::fixture::*;
+
+#[test]
+fn a_document_is_an_object_with_a_list_of_keys() {
+    for (rule, document) in [
+        ("BUNDLE-11", r#"{"keys":[]}"#),
+        ("BUNDLE-21", r#"{"keys":[],"spiffe_sequence":1}"#),
+        (
+            "BUNDLE-10",
+            r#"{"more":{"a":[1,null]},"keys":[],"spiffe_whatever":true}"#,
+        ),
+        ("BUNDLE-09", " {\n\"keys\" : [ ] }\r\n"),
+        ("BUNDLE-09", r#"{"k\u0065ys":[]}"#),
+    ] {
+        let parsed = parse(document).unwrap();
+        assert!(
+            parsed.bundle.is_empty() && parsed.skipped.is_empty(),
+            "{rule} +: {document}"
+        );
+    }
+    let json = BundleError::Json;
+    let deep = format!(r#"{{"keys":[],"x":{}{}}}"#, "[".repeat(33), "]".repeat(33));
+    for (rule, document, error) in [
+        ("BUNDLE-09", "[]", json(JsonError::Syntax)),
+        ("BUNDLE-09", r#""keys""#, json(JsonError::Syntax)),
+        ("BUNDLE-09", r#"{"keys":[]}x"#, json(JsonError::Syntax)),
+        ("BUNDLE-09", r#"{"keys":[]"#, json(JsonError::Syntax)),
+        ("BUNDLE-09", "", json(JsonError::Syntax)),
+        ("BUNDLE-18", "{}", BundleError::Keys),
+        ("BUNDLE-18", r#"{"keys":null}"#, BundleError::Keys),
+        (
+            "AMB-15",
+            r#"{"keys":null,"spiffe_sequence":1}"#,
+            BundleError::Keys,
+        ),
+        ("BUNDLE-18", r#"{"keys":{}}"#, BundleError::Keys),
+        ("BUNDLE-18", r#"{"keys":"[]"}"#, BundleError::Keys),
+        ("BUNDLE-18", r#"{"Keys":[]}"#, BundleError::Keys),
+        (
+            "BUNDLE-23",
+            r#"{"keys":[],"keys":[]}"#,
+            json(JsonError::DuplicateMember),
+        ),
+        (
+            "RS-02",
+            r#"{"keys":[],"k\u0065ys":[]}"#,
+            json(JsonError::DuplicateMember),
+        ),
+        (
+            "BUNDLE-23",
+            r#"{"keys":[],"x":1,"x":1}"#,
+            json(JsonError::DuplicateMember),
+        ),
+        (
+            "BUNDLE-23",
+            r#"{"keys":[{"kty":"EC","kty":"EC"}]}"#,
+            json(JsonError::DuplicateMember),
+        ),
+        ("BUNDLE-25", deep.as_str(), json(JsonError::TooDeep)),
+    ] {
+        assert_eq!(parse(document), Err(error), "{rule} −: {document}");
+    }
+    let latin = plastron_bundle::Bundle::parse(td(), b"{\"keys\":[],\"x\":\"\xff\"}");
+    assert_eq!(
+        latin,
+        Err(json(JsonError::Syntax)),
+        "BUNDLE-09 −: not UTF-8"
+    );
+}
+
+#[test]
+fn the_sequence_is_an_integer_of_64_bits() {
+    let parse = |value: &str| {
+        parse(&format!(r#"{{"keys":[],"spiffe_sequence":{value}}}"#))
+            .map(|parsed| parsed.bundle.sequence())
+    };
+    for (value, want) in [
+        ("0", 0),
+        ("9007199254740993", (1 << 53) + 1),
+        ("9223372036854775808", 1 << 63),
+        ("18446744073709551615", u64::MAX),
+    ] {
+        assert_eq!(parse(value), Ok(Some(want)), "BUNDLE-14 +: {value}");
+    }
+    for value in [
+        "18446744073709551616",
+        "-1",
+        "1.5",
+        "1.0",
+        "1e3",
+        r#""1""#,
+        "null",
+        "[1]",
+    ] {
+        assert_eq!(
+            parse(value),
+            Err(BundleError::Sequence),
+            "BUNDLE-14 −: {value}"
+        );
+    }
+}
+
+#[test]
+fn the_refresh_hint_is_an_integer_and_kept_within_reason() {
+    let (least, most) = (*REFRESH_RANGE.start(), *REFRESH_RANGE.end());
+    let parse = |value: &str| {
+        parse(&format!(r#"{{"keys":[]{value}}}"#)).map(|parsed| {
+            (
+                parsed.bundle.refresh_hint(),
+                parsed.bundle.refresh_interval(),
+            )
+        })
+    };
+    for (value, hint, interval) in [
+        ("", None, DEFAULT_REFRESH), // BUNDLE-34 +
+        (
+            r#","spiffe_refresh_hint":300"#,
+            Some(300),
+            Duration::from_secs(300),
+        ),
+        (r#","spiffe_refresh_hint":0"#, Some(0), least), // BUNDLE-17 +
+        (r#","spiffe_refresh_hint":-5"#, Some(0), least),
+        (
+            r#","spiffe_refresh_hint":1000000000000"#,
+            Some(1_000_000_000_000),
+            most,
+        ), // BUNDLE-17 +
+    ] {
+        assert_eq!(
+            parse(value),
+            Ok((hint.map(Duration::from_secs), interval)),
+            "{value}"
+        );
+    }
+    assert_eq!(DEFAULT_REFRESH, Duration::from_secs(300), "BUNDLE-34 +");
+    for value in ["300.5", r#""300""#, "null", "true"] {
+        let value = format!(r#","spiffe_refresh_hint":{value}"#);
+        assert_eq!(
+            parse(&value),
+            Err(BundleError::RefreshHint),
+            "BUNDLE-16 −: {value}"
+        );
+    }
+}
+
+#[test]
+fn keys_for_each_purpose_are_told_apart() {
+    let p384 = x509_entry(&authority(&*KEYS.p384), KEYS.p384.public_key());
+    let second = with(
+        with(jwk(KEYS.rsa.public_key()), "use", json!("jwt-svid")),
+        "kid",
+        json!("two"),
+    );
+    let bundle = parse_keys(&[right_x509(), right_jwt(), p384, second]).bundle;
+    // BUNDLE-01 +, BUNDLE-32 +, X509-82 +, JWT-50 +
+    let ders: Vec<_> = bundle
+        .x509_authorities()
+        .iter()
+        .map(|authority| authority.public_key())
+        .collect();
+    assert_eq!(ders, [KEYS.p256.public_key(), KEYS.p384.public_key()]);
+    let kids: Vec<_> = bundle
+        .jwt_authorities()
+        .iter()
+        .map(|authority| authority.key_id())
+        .collect();
+    assert_eq!(kids, ["one", "two"]);
+    // JWT-39 −: a key for one thing is not one for another.
+    assert!(
+        parse_keys(&[right_x509()])
+            .bundle
+            .jwt_authorities()
+            .is_empty(),
+        "JWT-51 +"
+    );
+    assert!(
+        parse_keys(&[right_jwt()])
+            .bundle
+            .x509_authorities()
+            .is_empty()
+    );
+}
+
+#[test]
+fn keys_of_every_type_are_read() {
+    for key in [&KEYS.p256, &KEYS.p384, &KEYS.rsa, &KEYS.ed25519] {
+        let entry = x509_entry(&authority(&**key), key.public_key());
+        let parsed = parse_keys(&[entry]);
+        assert_eq!(
+            parsed.bundle.x509_authorities()[0].public_key(),
+            key.public_key(),
+            "BUNDLE-26 +, X509-79 +"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_known_is_skipped_and_reported() {
+    let unknown_use = |key_use: &str| Some(SkipReason::Use(Some(key_use.into())));
+    let unknown_kty = |kty: &str| Some(SkipReason::KeyType(Some(kty.into())));
+    for (rule, key, reason) in [
+        (
+            "BUNDLE-20",
+            with(right_jwt(), "use", json!("sig")),
+            unknown_use("sig"),
+        ),
+        (
+            "BUNDLE-20",
+            with(right_jwt(), "use", json!("enc")),
+            unknown_use("enc"),
+        ),
+        (
+            "BUNDLE-29",
+            with(right_jwt(), "use", json!("JWT-SVID")),
+            unknown_use("JWT-SVID"),
+        ),
+        (
+            "BUNDLE-29",
+            with(right_x509(), "use", json!("X509-SVID")),
+            unknown_use("X509-SVID"),
+        ),
+        (
+            "AMB-25",
+            with(right_jwt(), "use", json!("wit-svid")),
+            unknown_use("wit-svid"),
+        ),
+        (
+            "BUNDLE-30",
+            without(right_jwt(), "use"),
+            Some(SkipReason::Use(None)),
+        ),
+        (
+            "AMB-17",
+            with(right_jwt(), "use", json!(1)),
+            Some(SkipReason::Use(None)),
+        ),
+        (
+            "BUNDLE-19",
+            with(right_jwt(), "kty", json!("AKP")),
+            unknown_kty("AKP"),
+        ),
+        (
+            "BUNDLE-27",
+            with(right_x509(), "kty", json!("foo")),
+            unknown_kty("foo"),
+        ),
+        (
+            "BUNDLE-26",
+            with(right_jwt(), "kty", json!("ec")),
+            unknown_kty("ec"),
+        ),
+        (
+            "AMB-16",
+            without(right_jwt(), "kty"),
+            Some(SkipReason::KeyType(None)),
+        ),
+        (
+            "BUNDLE-19",
+            json!({"kty": "OKP", "crv": "X448", "x": "AA", "use": "x509-svid", "x5c": ["AA"]}),
+            Some(SkipReason::PublicKey(PublicKeyError::UnknownCurve)),
+        ),
+        ("RS-03", json!(5), Some(SkipReason::NotAnObject)),
+        ("RS-03", json!(null), Some(SkipReason::NotAnObject)),
+        ("RS-03", json!("key"), Some(SkipReason::NotAnObject)),
+        (
+            "RS-03",
+            json!([{"kty": "EC"}]),
+            Some(SkipReason::NotAnObject),
+        ),
+    ] {
+        assert_eq!(skipped(key), reason, "{rule} +");
+    }
+}
+
+#[test]
+fn x509_entries_that_are_broken_are_skipped_and_reported() {
+    let p256 = KEYS.p256.public_key();
+    let der = authority(&*KEYS.p256);
+    let x5c = |value: Value| with(right_x509(), "x5c", value);
+    let certificate = |der: &[u8]| x5c(json!([base64(der)]));
+    let not_ca = raw_authority(&*KEYS.p256).without(19).sign(&*KEYS.p256);
+    let not_signing = raw_authority(&*KEYS.p256)
+        .with(vec![Extension::key_usage(&[0])])
+        .sign(&*KEYS.p256);
+    let unreadable = |error| {
+        Some(SkipReason::X509Authority(X509AuthorityError::Certificate(
+            error,
+        )))
+    };
+    let pem = plastron_bundle::pem::certificate(&der);
+    let url = base64(&[0xff; 3]).replace('/', "_");
+    for (rule, key, reason) in [
+        (
+            "X509-80",
+            without(right_x509(), "x5c"),
+            Some(SkipReason::Member("x5c")),
+        ),
+        ("X509-80", x5c(json!([])), Some(SkipReason::Member("x5c"))),
+        (
+            "X509-83",
+            x5c(json!(base64(&der))),
+            Some(SkipReason::Certificate),
+        ),
+        ("X509-83", x5c(json!([1])), Some(SkipReason::Certificate)),
+        ("X509-79", x5c(json!([pem])), Some(SkipReason::Certificate)),
+        ("X509-79", x5c(json!([url])), Some(SkipReason::Certificate)),
+        (
+            "RS-08",
+            x5c(json!([base64(&der).trim_end_matches('=')])),
+            Some(SkipReason::Certificate),
+        ),
+        (
+            "X509-83",
+            certificate(&[0x30, 0]),
+            unreadable(CertificateError::Der { at: 2 }),
+        ),
+        (
+            "X509-83",
+            certificate(&[&der[..], &[0]].concat()),
+            unreadable(CertificateError::TrailingData),
+        ),
+        (
+            "X509-83",
+            certificate(&not_ca),
+            Some(SkipReason::X509Authority(X509AuthorityError::NotCa)),
+        ),
+        (
+            "AMB-13",
+            certificate(&not_signing),
+            Some(SkipReason::X509Authority(X509AuthorityError::KeyUsage)),
+        ),
+        (
+            "X509-79",
+            x509_entry(&der, KEYS.p384.public_key()),
+            Some(SkipReason::OtherKey),
+        ),
+        (
+            "BUNDLE-33",
+            without(right_x509(), "y"),
+            Some(SkipReason::Member("y")),
+        ),
+        (
+            "JWT-52",
+            with(x509_entry(&der, p256), "d", json!("AA")),
+            Some(SkipReason::Secret),
+        ),
+    ] {
+        // Base64 of a multiple of three bytes has no padding to take away.
+        if rule == "RS-08" && base64(&der).ends_with(|last| last != '=') {
+            continue;
+        }
+        assert_eq!(skipped(key), reason, "{rule} −");
+    }
+}
+
+#[test]
+fn jwt_entries_that_are_broken_are_skipped_and_reported() {
+    let public_key = |error| Some(SkipReason::PublicKey(error));
+    let x = right_jwt()["x"].as_str().unwrap().to_owned();
+    let y = right_jwt()["y"].as_str().unwrap().to_owned();
+    let rsa = |member: &str, value: &str| {
+        let key = with(jwk(KEYS.rsa.public_key()), "use", json!("jwt-svid"));
+        with(with(key, "kid", json!("two")), member, json!(value))
+    };
+    let ed25519 = with(
+        with(jwk(KEYS.ed25519.public_key()), "use", json!("jwt-svid")),
+        "kid",
+        json!("ed"),
+    );
+    for (rule, key, reason) in [
+        (
+            "JWT-54",
+            without(right_jwt(), "kid"),
+            Some(SkipReason::JwtAuthority(JwtAuthorityError::KeyId)),
+        ),
+        (
+            "AMB-19",
+            with(right_jwt(), "kid", json!("")),
+            Some(SkipReason::JwtAuthority(JwtAuthorityError::KeyId)),
+        ),
+        (
+            "JWT-49",
+            with(right_jwt(), "kid", json!(7)),
+            Some(SkipReason::JwtAuthority(JwtAuthorityError::KeyId)),
+        ),
+        (
+            "JWT-52",
+            with(right_jwt(), "d", json!("AA")),
+            Some(SkipReason::Secret),
+        ),
+        (
+            "JWT-52",
+            json!({"kty": "oct", "k": "AA", "kid": "two", "use": "jwt-svid"}),
+            Some(SkipReason::Secret),
+        ),
+        (
+            "BUNDLE-33",
+            without(right_jwt(), "x"),
+            Some(SkipReason::Member("x")),
+        ),
+        (
+            "BUNDLE-33",
+            with(right_jwt(), "x", json!(["a"])),
+            Some(SkipReason::Member("x")),
+        ),
+        (
+            "JWT-53",
+            with(right_jwt(), "x", json!(&x[..40])),
+            public_key(PublicKeyError::CoordinateLength {
+                member: "x",
+                len: 30,
+                want: 32,
+            }),
+        ),
+        (
+            "JWT-53",
+            with(right_jwt(), "x", json!(format!("{x}="))),
+            public_key(PublicKeyError::Base64 { member: "x" }),
+        ),
+        (
+            "JWT-53",
+            with(right_jwt(), "x", json!(y)),
+            public_key(PublicKeyError::Point),
+        ),
+        (
+            "JWT-53",
+            rsa("e", "AQ"),
+            public_key(PublicKeyError::Exponent),
+        ),
+        (
+            "JWT-53",
+            rsa("e", "AQAA"),
+            public_key(PublicKeyError::Exponent),
+        ),
+        (
+            "JWT-05",
+            ed25519,
+            Some(SkipReason::JwtAuthority(JwtAuthorityError::Algorithm)),
+        ),
+    ] {
+        assert_eq!(skipped(key), reason, "{rule} −");
+    }
+}
+
+#[test]
+fn what_should_not_be_there_is_tolerated() {
+    let der = authority(&*KEYS.p256);
+    let second = base64(&authority(&*KEYS.p384));
+    for (rule, key) in [
+        ("X509-76", with(right_x509(), "kid", json!("x"))),
+        (
+            "X509-81",
+            with(right_x509(), "x5c", json!([base64(&der), second])),
+        ),
+        (
+            "AMB-18",
+            with(right_x509(), "x5c", json!([base64(&der), 5])),
+        ),
+        ("BUNDLE-31", with(right_x509(), "alg", json!("ES256"))),
+        (
+            "BUNDLE-31",
+            with(right_x509(), "key_ops", json!(["verify"])),
+        ),
+        (
+            "BUNDLE-31",
+            with(right_x509(), "more", json!({"a": {"b": []}})),
+        ),
+    ] {
+        let parsed = parse_keys(&[key]);
+        assert_eq!(parsed.skipped, [], "{rule} +");
+        let authorities = parsed.bundle.x509_authorities();
+        assert_eq!(
+            authorities
+                .iter()
+                .map(|authority| authority.der())
+                .collect::<Vec<_>>(),
+            [&der],
+            "{rule} +"
+        );
+    }
+    // X509-78 +: an authority need not be self-signed.
+    let mut below = raw_authority(&*KEYS.p256);
+    below.issuer = name("somebody");
+    let below = below.sign(&*KEYS.p384);
+    assert_eq!(
+        parse_keys(&[x509_entry(&below, KEYS.p256.public_key())]).skipped,
+        []
+    );
+}
+
+#[test]
+fn two_keys_cannot_have_one_name() {
+    let other = with(
+        with(jwk(KEYS.rsa.public_key()), "use", json!("jwt-svid")),
+        "kid",
+        json!("one"),
+    );
+    let document = |keys: &[Value]| json!({ "keys": keys }).to_string();
+    let conflict = BundleError::ConflictingKeyId {
+        key_id: "one".into(),
+    };
+    assert_eq!(
+        parse(&document(&[right_jwt(), other.clone()])),
+        Err(conflict),
+        "BUNDLE-24 −, AMB-19 −"
+    );
+    // What is the same twice is there once.
+    let bundle = parse_keys(&[right_jwt(), right_x509(), right_jwt(), right_x509()]).bundle;
+    assert_eq!(
+        (
+            bundle.jwt_authorities().len(),
+            bundle.x509_authorities().len()
+        ),
+        (1, 1),
+        "BUNDLE-24 +"
+    );
+    // A key of no known use has no say.
+    let unknown = with(other.clone(), "use", json!("sig"));
+    assert_eq!(
+        parse_keys(&[right_jwt(), unknown])
+            .bundle
+            .jwt_authorities()
+            .len(),
+        1
+    );
+    // Names are compared with their case (JWT-10).
+    let upper = with(other, "kid", json!("ONE"));
+    assert_eq!(
+        parse_keys(&[right_jwt(), upper])
+            .bundle
+            .jwt_authorities()
+            .len(),
+        2
+    );
+}
+
+#[test]
+fn size_is_limited() {
+    let many = |count: usize| {
+        let keys = vec![json!({"kty": "x"}); count];
+        parse(&json!({ "keys": keys }).to_string()).map(|parsed| parsed.skipped.len())
+    };
+    assert_eq!(many(1000), Ok(1000), "BUNDLE-25 +");
+    assert_eq!(many(MAX_KEYS), Ok(MAX_KEYS), "BUNDLE-25 +");
+    assert_eq!(
+        many(MAX_KEYS + 1),
+        Err(BundleError::TooManyKeys),
+        "BUNDLE-25 −"
+    );
+    let long = " ".repeat(MAX_DOCUMENT_LEN + 1);
+    assert_eq!(
+        parse(&long),
+        Err(BundleError::TooLong { len: long.len() }),
+        "BUNDLE-25 −"
+    );
+}
+
+#[test]
+fn a_thousand_authorities_are_read() {
+    let mut keys = Vec::new();
+    for number in 0..1000u16 {
+        let mut certificate = raw_authority(&*KEYS.p256);
+        certificate.serial = [&[0x02, 3, 1][..], &number.to_be_bytes()].concat();
+        keys.push(x509_entry(
+            &certificate.sign(&*KEYS.p256),
+            KEYS.p256.public_key(),
+        ));
+    }
+    assert_eq!(
+        parse_keys(&keys).bundle.x509_authorities().len(),
+        1000,
+        "BUNDLE-25 +"
+    );
+}
+
+#[test]
+fn what_was_skipped_is_said_in_words() {
+    let mut keys = vec![right_jwt()];
+    keys.push(with(right_jwt(), "use", json!("sig\n")));
+    keys.push(with(right_x509(), "x5c", json!(["MAA="])));
+    let words: Vec<String> = parse_keys(&keys)
+        .skipped
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        words,
+        [
+            r#"key 1: unknown use "sig\n""#,
+            "key 2: unreadable certificate: malformed certificate at byte 2"
+        ]
+    );
+}

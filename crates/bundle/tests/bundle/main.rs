@@ -1,0 +1,15 @@
+//! Certificates, bundle documents and sets of bundles: the rules one by one, then judges from elsewhere.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod certificate;
+mod certificates;
+mod document;
+mod fixture;
+mod judges;
+mod jwks;
+mod set;
+mod written;
