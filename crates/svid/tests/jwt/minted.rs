@@ -5,6 +5,8 @@ use plastron_svid::{JwtError, JwtVerifier};
 use plastron_testing::{Authority, BACKEND, Clock};
 use proptest::prelude::*;
 
+use crate::fixture::*;
+
 fn judge(authority: &Authority, token: &str) -> Result<(), JwtError> {
     JwtVerifier::new(BACKEND.algorithms())
         .verify(
@@ -22,6 +24,25 @@ fn accepts_what_mint_makes_with_every_type_of_key() {
         let authority = Authority::with_key_type("td.example", key_type);
         let token = authority.jwt_svid("/shop/cart", &["other", "payments"], Clock::new().now());
         assert_eq!(judge(&authority, &token), Ok(()), "{key_type}");
+    }
+}
+
+#[test]
+fn any_set_of_algorithms_will_do() {
+    for (alg, kid, key) in [
+        ("ES256", "p256", &KEYS.p256),
+        ("ES384", "p384", &KEYS.p384),
+        ("ES512", "p521", &KEYS.p521),
+        ("RS256", "rsa", &KEYS.rsa),
+    ] {
+        let token = sign(
+            &format!(r#"{{"alg":"{alg}","kid":"{kid}"}}"#),
+            claims(),
+            &**key,
+        );
+        let rust_crypto = JwtVerifier::new(plastron_keys::rust_crypto::ALGORITHMS);
+        let svid = rust_crypto.verify(&token, &[AUDIENCE], &bundle(), at(NOW));
+        assert!(svid.is_ok(), "{alg}: {svid:?}");
     }
 }
 
@@ -47,7 +68,6 @@ proptest! {
     fn no_input_panics(token: String, header in ".{0,20}", payload in ".{0,20}", signature: Vec<u8>) {
         let authority = Authority::new("td.example");
         prop_assert!(judge(&authority, &token).is_err());
-        use crate::fixture::encode;
         let shaped = format!("{}.{}.{}", encode(header), encode(payload), encode(signature));
         prop_assert!(judge(&authority, &shaped).is_err());
     }

@@ -59,6 +59,25 @@ fn accepts_what_mint_makes_with_every_type_of_key() {
 }
 
 #[test]
+fn any_set_of_algorithms_will_do() {
+    let rust_crypto = plastron_keys::rust_crypto::ALGORITHMS;
+    for key_type in [
+        KeyType::EcP256,
+        KeyType::EcP384,
+        KeyType::Ed25519,
+        KeyType::Rsa2048,
+    ] {
+        let ([leaf, intermediate], authority) = chain(key_type);
+        let svid = X509Verifier::new(rust_crypto).verify(
+            &[&leaf, &intermediate],
+            &authority.bundle(),
+            Clock::new().unix_time(),
+        );
+        assert!(svid.is_ok(), "{key_type}: {svid:?}");
+    }
+}
+
+#[test]
 fn refuses_a_chain_with_any_bit_flipped() {
     let (chain, authority) = chain(KeyType::EcP256);
     for at in 0..2 {
