@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use h2::Reason;
 use h2::server::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tonic::Code;
 use tracing::debug;
 
@@ -119,10 +119,11 @@ where
     shared.stats.connections.fetch_add(1, Relaxed);
     let _open = OpenConnection(Arc::clone(&shared.stats));
     // What happens once is boxed, so that the task is no larger than what it is most of its life.
-    let Some((h2, connection)) = Box::pin(open(shared, io, slot)).await else {
+    let deadline = Instant::now() + shared.limits.request_time;
+    let Some((h2, connection)) = Box::pin(open(shared, io, slot, deadline)).await else {
         return;
     };
-    run(h2, connection).await;
+    run(h2, connection, deadline).await;
 }
 
 struct OpenConnection(Arc<Stats>);
@@ -141,6 +142,7 @@ async fn open<A, N>(
     shared: Arc<Shared<A, N>>,
     io: A::Connection,
     slot: Slot,
+    deadline: Instant,
 ) -> Option<(H2<A::Connection>, Arc<Connection<A, N>>)>
 where
     A: Attest,
@@ -156,7 +158,7 @@ where
             }
             attest.as_mut().poll(cx).map(Some)
         });
-        timeout(shared.limits.request_time, either).await
+        timeout_at(deadline, either).await
     };
     let caller = match attested {
         Ok(Some(Ok(caller))) => Arc::new(caller),
@@ -186,7 +188,7 @@ where
             }
             handshake.as_mut().poll(cx).map(Some)
         });
-        match timeout(shared.limits.request_time, either).await {
+        match timeout_at(deadline, either).await {
             Ok(Some(Ok(h2))) => Box::new(h2),
             Ok(Some(Err(error))) => {
                 debug!(%error, "no HTTP/2 came");
@@ -221,14 +223,14 @@ enum Event {
     Silent,
 }
 
-async fn run<A, N>(mut h2: H2<A::Connection>, connection: Arc<Connection<A, N>>)
+async fn run<A, N>(mut h2: H2<A::Connection>, connection: Arc<Connection<A, N>>, deadline: Instant)
 where
     A: Attest,
     N: Answer<A::Caller>,
 {
     let shared = &connection.shared;
     let mut calls: FuturesUnordered<BoxedCall> = FuturesUnordered::new();
-    let mut silent = Some(Box::pin(sleep(shared.limits.request_time)));
+    let mut silent = Some(Box::pin(sleep_until(deadline)));
     let mut lost = pin!(shared.attest.lost(&connection.caller));
     let mut stopped = pin!(shared.stop.notified());
     if shared.is_stopping() {

@@ -19,7 +19,8 @@ pub struct Limits {
     pub streams_per_uid: usize,
     /// Connections over a limit that are kept open for a moment to be told so. What comes on top is dropped.
     pub refusers: usize,
-    /// From accept to the first complete request, and from the head of a request to its end.
+    /// From accept to the first complete request, attestation included, and from the head of a request to its end. A
+    /// stream of requests to another service has no end to wait for: it is bounded by its bytes alone.
     pub request_time: Duration,
     /// The length of a request's body, in bytes.
     pub request_bytes: usize,

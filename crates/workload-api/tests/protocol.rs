@@ -10,6 +10,8 @@ use plastron_wire::workload::{
 };
 use plastron_workload_api::{Limits, Method};
 use served::{EMPTY, grpc, serve, with_header, within, x509};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
 use tonic::Code;
 
 #[tokio::test]
@@ -302,4 +304,43 @@ async fn an_answer_larger_than_every_window_arrives_whole() {
     served.publish(x509("small", 1));
     let second = within(svids.message()).await.unwrap().unwrap();
     assert_eq!(second.svids[0].spiffe_id, "small");
+}
+
+#[tokio::test]
+async fn an_authority_that_is_an_encoded_path_does_not_matter() {
+    let served = serve(Limits::default());
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let len = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, len, kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    // As gRPC's C core writes it: literals, none of them in Huffman's code.
+    let block = [
+        b"\x83\x86\x40\x05:path\x20/SpiffeWorkloadAPI/FetchX509SVID".as_slice(),
+        b"\x40\x0a:authority\x0ftmp%2Fa%2Fb.sck\x40\x0ccontent-type\x10application/grpc",
+        b"\x40\x12workload.spiffe.io\x04true",
+    ]
+    .concat();
+    let mut stream = UnixStream::connect(&served.path).await.unwrap();
+    let said = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        frame(4, 0, 0, &[]),
+        frame(1, 4, 1, &block),
+        frame(0, 1, 1, EMPTY),
+    ];
+    stream.write_all(&said.concat()).await.unwrap();
+    let data_frame = async {
+        loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+            stream.read_exact(&mut payload).await.unwrap();
+            match head[3] {
+                0 => break payload,
+                3 | 7 => panic!("WEP-03, RS-13 −: reset: {head:?} {payload:?}"),
+                _ => {}
+            }
+        }
+    };
+    let payload = within(data_frame).await;
+    assert_eq!(payload[5..], *x509("a", 100).payload(), "WEP-03 +, RS-13 +");
 }
