@@ -17,21 +17,34 @@ impl Accounts {
     /// Those of this machine. What cannot be read is empty.
     pub(crate) fn read() -> Self {
         let read = |path: &str| fs::read_to_string(Path::new(path)).unwrap_or_default();
-        Self::parse(&read("/etc/passwd"), &read("/etc/group"), &read("/etc/nsswitch.conf"))
+        Self::parse(
+            &read("/etc/passwd"),
+            &read("/etc/group"),
+            &read("/etc/nsswitch.conf"),
+        )
     }
 
     fn parse(passwd: &str, group: &str, nsswitch: &str) -> Self {
         // Both files have a name, a password and a number first.
         let numbers = |text: &str| {
             let fields = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
-            fields.filter_map(|fields| Some((fields.first()?.to_string(), fields.get(2)?.parse().ok()?))).collect()
+            fields
+                .filter_map(|fields| {
+                    Some((fields.first()?.to_string(), fields.get(2)?.parse().ok()?))
+                })
+                .collect()
         };
         let sources = nsswitch.lines().filter_map(|line| {
-            line.split_once(':').filter(|(database, _)| matches!(database.trim(), "passwd" | "group"))
+            line.split_once(':')
+                .filter(|(database, _)| matches!(database.trim(), "passwd" | "group"))
         });
         let mut sources = sources.flat_map(|(_, sources)| sources.split_whitespace());
         let more = sources.any(|source| !matches!(source, "files" | "compat" | "systemd"));
-        Self { users: numbers(passwd), groups: numbers(group), more }
+        Self {
+            users: numbers(passwd),
+            groups: numbers(group),
+            more,
+        }
     }
 
     /// Whether this machine surely has no such user.
@@ -54,7 +67,11 @@ impl Accounts {
 
     /// The name of a user.
     pub(crate) fn user(&self, uid: u32) -> Option<&str> {
-        self.users.iter().filter(|(_, known)| **known == uid).map(|(name, _)| name.as_str()).min()
+        self.users
+            .iter()
+            .filter(|(_, known)| **known == uid)
+            .map(|(name, _)| name.as_str())
+            .min()
     }
 }
 
@@ -69,10 +86,23 @@ mod tests {
             "root:x:0:\nshop:x:2000:cart,till\n",
             "passwd:         files systemd\nhosts: files dns\n",
         );
-        assert_eq!((accounts.uid("cart"), accounts.uid("shop")), (Some(1000), None));
-        assert_eq!((accounts.gid("shop"), accounts.gid("cart")), (Some(2000), None));
-        assert_eq!((accounts.user(1000), accounts.user(7)), (Some("cart"), None));
-        assert!(accounts.lacks_user("shop") && accounts.lacks_group("cart") && !accounts.lacks_user("cart"));
+        assert_eq!(
+            (accounts.uid("cart"), accounts.uid("shop")),
+            (Some(1000), None)
+        );
+        assert_eq!(
+            (accounts.gid("shop"), accounts.gid("cart")),
+            (Some(2000), None)
+        );
+        assert_eq!(
+            (accounts.user(1000), accounts.user(7)),
+            (Some("cart"), None)
+        );
+        assert!(
+            accounts.lacks_user("shop")
+                && accounts.lacks_group("cart")
+                && !accounts.lacks_user("cart")
+        );
     }
 
     #[test]

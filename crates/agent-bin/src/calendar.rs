@@ -36,7 +36,9 @@ pub(crate) fn rfc3339(seconds: i64) -> String {
 pub(crate) fn unix_seconds(moment: SystemTime) -> i64 {
     match moment.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
+        Err(before) => {
+            i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds)
+        }
     }
 }
 
@@ -52,15 +54,35 @@ pub(crate) fn distance(then: i64, now: i64) -> String {
 /// A length of time in its two largest units.
 pub(crate) fn span(length: Duration) -> String {
     let seconds = length.as_secs();
-    let parts = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
-    let first = parts.iter().position(|(number, _)| *number > 0).unwrap_or(3);
-    let shown = parts[first..].iter().take(2).filter(|(number, _)| *number > 0);
-    let shown: Vec<_> = shown.map(|(number, unit)| format!("{number}{unit}")).collect();
-    if shown.is_empty() { "0s".to_owned() } else { shown.join(" ") }
+    let parts = [
+        (seconds / 86_400, "d"),
+        (seconds / 3600 % 24, "h"),
+        (seconds / 60 % 60, "m"),
+        (seconds % 60, "s"),
+    ];
+    let first = parts
+        .iter()
+        .position(|(number, _)| *number > 0)
+        .unwrap_or(3);
+    let shown = parts[first..]
+        .iter()
+        .take(2)
+        .filter(|(number, _)| *number > 0);
+    let shown: Vec<_> = shown
+        .map(|(number, unit)| format!("{number}{unit}"))
+        .collect();
+    if shown.is_empty() {
+        "0s".to_owned()
+    } else {
+        shown.join(" ")
+    }
 }
 
 /// What time it is.
-#[expect(clippy::disallowed_methods, reason = "commands are drivers: what they call takes time as an argument")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "commands are drivers: what they call takes time as an argument"
+)]
 pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }
@@ -81,7 +103,11 @@ mod tests {
             (9999, 12, 31, 2_932_896),
             (1, 1, 1, -719_162),
         ] {
-            assert_eq!(days_since_1970(year, month, day), days, "{year}-{month}-{day}");
+            assert_eq!(
+                days_since_1970(year, month, day),
+                days,
+                "{year}-{month}-{day}"
+            );
             assert_eq!(date(days), (year, month, day), "{days}");
         }
     }

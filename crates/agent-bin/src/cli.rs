@@ -3,8 +3,10 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{
-    Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint,
-    builder::{PossibleValuesParser, TypedValueParser}, parser::ValueSource,
+    Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand,
+    ValueEnum, ValueHint,
+    builder::{PossibleValuesParser, TypedValueParser},
+    parser::ValueSource,
 };
 
 use crate::{
@@ -314,9 +316,15 @@ impl Args for SettingFlags {
                 .hide_env(true)
                 .value_name(key.value)
                 .help(key.help)
-                .long_help(format!("{}. {} in the file, {variable} in the environment", key.help, key.name))
+                .long_help(format!(
+                    "{}. {} in the file, {variable} in the environment",
+                    key.help, key.name
+                ))
                 .help_heading("Settings that go before the file")
-                .hide_short_help(!matches!(key.name, "workload_api.socket" | "log.level" | "log.format"))
+                .hide_short_help(!matches!(
+                    key.name,
+                    "workload_api.socket" | "log.level" | "log.format"
+                ))
                 .allow_hyphen_values(false)
                 .action(ArgAction::Set)
         });

@@ -43,22 +43,40 @@ impl Client {
             let there = there.clone();
             async move {
                 Ok::<_, io::Error>(match there {
-                    Address::Unix(path) => TokioIo::new(Stream::Unix(UnixStream::connect(path).await?)),
-                    Address::Tcp(address) => TokioIo::new(Stream::Tcp(TcpStream::connect(address).await?)),
+                    Address::Unix(path) => {
+                        TokioIo::new(Stream::Unix(UnixStream::connect(path).await?))
+                    }
+                    Address::Tcp(address) => {
+                        TokioIo::new(Stream::Tcp(TcpStream::connect(address).await?))
+                    }
                 })
             }
         });
-        let connected = waiting(&address, flags.timeout, endpoint.connect_with_connector(connector)).await?;
+        let connected = waiting(
+            &address,
+            flags.timeout,
+            endpoint.connect_with_connector(connector),
+        )
+        .await?;
         let channel = connected.map_err(|error| {
             let hint = "is it running? `plastron-agent run --dev` starts one; --socket says where it listens";
             Failure::cannot_tell(format!("the agent at {address} cannot be reached: {}", innermost(&error))).hint(hint)
         })?;
-        Ok(Self { channel, address, timeout: flags.timeout })
+        Ok(Self {
+            channel,
+            address,
+            timeout: flags.timeout,
+        })
     }
 
     /// Waits for an answer, and says so when it takes more than a moment.
-    pub(crate) async fn answer<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Failure> {
-        waiting(&self.address, self.timeout, call).await?.map_err(|status| refused(&self.address, &status))
+    pub(crate) async fn answer<T>(
+        &self,
+        call: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Failure> {
+        waiting(&self.address, self.timeout, call)
+            .await?
+            .map_err(|status| refused(&self.address, &status))
     }
 
     /// What a status means that ended a stream.
@@ -67,26 +85,40 @@ impl Client {
     }
 }
 
-async fn waiting<T>(address: &Address, limit: Duration, what: impl Future<Output = T>) -> Result<T, Failure> {
+async fn waiting<T>(
+    address: &Address,
+    limit: Duration,
+    what: impl Future<Output = T>,
+) -> Result<T, Failure> {
     let mut what = std::pin::pin!(what);
     if let Ok(answer) = tokio::time::timeout(A_MOMENT.min(limit), &mut what).await {
         return Ok(answer);
     }
     if let Some(rest) = limit.checked_sub(A_MOMENT) {
         let shown = config::show_duration(limit);
-        let _ = writeln!(io::stderr(), "waiting for the agent at {address}, at most {shown} …");
+        let _ = writeln!(
+            io::stderr(),
+            "waiting for the agent at {address}, at most {shown} …"
+        );
         if let Ok(answer) = tokio::time::timeout(rest, what).await {
             return Ok(answer);
         }
     }
-    Err(Failure::cannot_tell(format!("the agent at {address} did not answer within {}", config::show_duration(limit)))
-        .hint("look into its log, or wait longer with --timeout"))
+    Err(Failure::cannot_tell(format!(
+        "the agent at {address} did not answer within {}",
+        config::show_duration(limit)
+    ))
+    .hint("look into its log, or wait longer with --timeout"))
 }
 
 /// A status as a command's answer: refusals are a no, faults of the agent or the way to it cannot tell.
 fn refused(address: &Address, status: &Status) -> Failure {
     let (code, message) = (status.code(), status.message());
-    let said = if message.is_empty() { code.description() } else { message };
+    let said = if message.is_empty() {
+        code.description()
+    } else {
+        message
+    };
     match code {
         Code::PermissionDenied => Failure::no(format!("refused: {said}")).hint(format!(
             "`plastron-agent explain --pid PID` says which selectors a process has and which entries ask for others ({code:?})"
@@ -109,10 +141,13 @@ fn innermost(error: &dyn std::error::Error) -> String {
     error.to_string()
 }
 
-/// A request of the Workload API (WEP-06).
-pub(crate) fn workload<T>(message: T) -> Request<T> {
+/// A request with the metadata that the Workload API asks for (WEP-06), and our agent for its own service too.
+pub(crate) fn with_header<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request.metadata_mut().insert(SECURITY_HEADER, MetadataValue::from_static(SECURITY_HEADER_VALUE));
+    request.metadata_mut().insert(
+        SECURITY_HEADER,
+        MetadataValue::from_static(SECURITY_HEADER_VALUE),
+    );
     request
 }
 
@@ -134,7 +169,11 @@ mod io_of_stream {
     use super::Stream;
 
     impl AsyncRead for Stream {
-        fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
             match self.get_mut() {
                 Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
                 Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
@@ -143,7 +182,11 @@ mod io_of_stream {
     }
 
     impl AsyncWrite for Stream {
-        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
             match self.get_mut() {
                 Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
                 Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
@@ -187,16 +230,31 @@ mod tests {
             let failure = refused(&address, &Status::new(code, "because"));
             assert_eq!(failure.outcome, want, "{code:?}");
             let told = format!("{} {}", failure.message, failure.hint.unwrap_or_default());
-            assert!(told.contains(&format!("{code:?}")), "the code is named: {told}");
+            assert!(
+                told.contains(&format!("{code:?}")),
+                "the code is named: {told}"
+            );
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_agent_that_does_not_answer_is_given_up() {
         let address = Address::Unix("/a.sock".into());
-        let failure = waiting(&address, Duration::from_secs(5), std::future::pending::<()>()).await.unwrap_err();
+        let failure = waiting(
+            &address,
+            Duration::from_secs(5),
+            std::future::pending::<()>(),
+        )
+        .await
+        .unwrap_err();
         assert_eq!(failure.outcome, Outcome::CannotTell);
-        assert_eq!(failure.message, "the agent at /a.sock did not answer within 5s");
-        assert_eq!(waiting(&address, Duration::from_millis(1), async { 7 }).await, Ok(7));
+        assert_eq!(
+            failure.message,
+            "the agent at /a.sock did not answer within 5s"
+        );
+        assert_eq!(
+            waiting(&address, Duration::from_millis(1), async { 7 }).await,
+            Ok(7)
+        );
     }
 }

@@ -35,14 +35,22 @@ pub(crate) fn run(command: Command, format: Format) -> Result<Report, Failure> {
         Command::Check(flags) => check::check(&flags),
         Command::Healthcheck(agent) => on_this_thread(healthcheck::healthcheck(&agent)),
         Command::Api(command) => on_this_thread(api::run(command, format)),
-        Command::Bundle(cli::Bundle::Show { format, trust_domain, agent }) => {
-            on_this_thread(bundle::show(format, trust_domain, &agent))
-        }
-        Command::Authority(cli::Authority::Rotate { kind, socket, timeout }) => {
-            on_this_thread(authority::rotate(kind, &cli::Agent { socket, timeout }))
-        }
+        Command::Bundle(cli::Bundle::Show {
+            format,
+            trust_domain,
+            agent,
+        }) => on_this_thread(bundle::show(format, trust_domain, &agent)),
+        Command::Authority(cli::Authority::Rotate {
+            kind,
+            socket,
+            timeout,
+        }) => on_this_thread(authority::rotate(kind, &cli::Agent { socket, timeout })),
         Command::Svid(cli::Svid::Show { files }) => svid::show(&files),
-        Command::Svid(cli::Svid::Verify { bundle, audience, file }) => svid::verify(&bundle, &audience, &file),
+        Command::Svid(cli::Svid::Verify {
+            bundle,
+            audience,
+            file,
+        }) => svid::verify(&bundle, &audience, &file),
         Command::Explain(flags) => on_this_thread(explain::explain(&flags)),
         Command::Entry(cli::Entry::Import { file }) => entry::import(&file),
         Command::Audit(cli::Audit::Verify { files, key, head }) => {
@@ -55,15 +63,22 @@ pub(crate) fn run(command: Command, format: Format) -> Result<Report, Failure> {
 
 /// Runs what talks to an agent. One thread is enough to wait with.
 fn on_this_thread<T>(what: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::cannot_tell(format!("cannot wait for anything: {error}")))?.block_on(what)
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime
+        .map_err(|error| Failure::cannot_tell(format!("cannot wait for anything: {error}")))?
+        .block_on(what)
 }
 
 /// The content of a file, or of the standard input for `-`.
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    let source: io::Result<Box<dyn io::Read>> =
-        if path == Path::new("-") { Ok(Box::new(io::stdin())) } else { fs::File::open(path).map(|file| Box::new(file) as _) };
+    let source: io::Result<Box<dyn io::Read>> = if path == Path::new("-") {
+        Ok(Box::new(io::stdin()))
+    } else {
+        fs::File::open(path).map(|file| Box::new(file) as _)
+    };
     source
         .and_then(|source| source.take(MAX_FILE).read_to_end(&mut bytes))
         .map_err(|error| Failure::file(path, "read", &error))?;

@@ -30,13 +30,6 @@ use tracing_subscriber::filter::Targets;
 
 use crate::accounts::Accounts;
 
-use self::{
-    document::{Node, Top},
-    entries::Entries,
-    settings::{Attest, Audit, Authority, Limits, WorkloadApi},
-    value::{Wrong, choice, count, lifetime, loopback, mode, nearest, size},
-    values::{Findings, Values},
-};
 pub(crate) use self::{
     difference::{Count, Difference},
     keys::KEYS,
@@ -44,6 +37,13 @@ pub(crate) use self::{
     settings::{ForeignBundle, Log, LogFormat, Owner, PathMeaning, Settings},
     value::{duration, show_duration},
     values::Given,
+};
+use self::{
+    document::{Node, Top},
+    entries::Entries,
+    settings::{Attest, Audit, Authority, Limits, WorkloadApi},
+    value::{Wrong, choice, count, lifetime, loopback, mode, nearest, size},
+    values::{Findings, Values},
 };
 
 /// A configuration that may be put in force.
@@ -95,10 +95,14 @@ impl ConfigError {
 ///
 /// When it cannot be read, and with all that is wrong.
 pub(crate) fn load(file: &Path, given: &[Given]) -> Result<Checked, ConfigError> {
-    let unreadable = |error| ConfigError::Unreadable { file: file.to_owned(), error };
+    let unreadable = |error| ConfigError::Unreadable {
+        file: file.to_owned(),
+        error,
+    };
     let bytes = fs::read(file).map_err(unreadable)?;
     let text = String::from_utf8(bytes).map_err(|error| {
-        let upto = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
+        let upto = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()])
+            .into_owned();
         let findings = [problem::Problem {
             severity: Severity::Error,
             place: Place::Line(upto.matches('\n').count() + 1),
@@ -126,12 +130,20 @@ pub(crate) fn check(text: &str, file: &Path, given: &[Given]) -> Result<Checked,
         Ok(top) => top,
         Err(errors) => {
             findings.clear();
-            errors.into_iter().for_each(|error| findings.error(error.at, error.what, error.instead));
-            return Err(ConfigError::Broken(Problems::new(file, findings.into_list())));
+            errors
+                .into_iter()
+                .for_each(|error| findings.error(error.at, error.what, error.instead));
+            return Err(ConfigError::Broken(Problems::new(
+                file,
+                findings.into_list(),
+            )));
         }
     };
     let folder = std::path::absolute(file).ok();
-    let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
+    let folder = folder
+        .as_deref()
+        .and_then(Path::parent)
+        .unwrap_or(Path::new("/"));
     let values = Values::new(&top, given, folder, &findings);
     let settings = settings(&values, &top, folder, &mut entries);
     if let Some(settings) = &settings {
@@ -139,9 +151,14 @@ pub(crate) fn check(text: &str, file: &Path, given: &[Given]) -> Result<Checked,
     }
     let problems = Problems::new(file, findings.into_list());
     match settings {
-        Some(settings) if problems.count(Severity::Error) == 0 => {
-            Ok(Checked { settings, lint: Lint { warnings: problems, lines, entries_at: entries.at } })
-        }
+        Some(settings) if problems.count(Severity::Error) == 0 => Ok(Checked {
+            settings,
+            lint: Lint {
+                warnings: problems,
+                lines,
+                entries_at: entries.at,
+            },
+        }),
         _ => Err(ConfigError::Broken(problems)),
     }
 }
@@ -150,7 +167,8 @@ impl Checked {
     /// All that is odd, on this machine and at this time.
     pub(crate) fn warnings(&self, now: SystemTime) -> Problems {
         let entries: Vec<_> = self.settings.entries.iter().collect();
-        self.lint.warnings(&self.settings, &entries, usize::MAX, now)
+        self.lint
+            .warnings(&self.settings, &entries, usize::MAX, now)
     }
 }
 
@@ -165,19 +183,36 @@ impl Lint {
         now: SystemTime,
     ) -> Problems {
         let findings = Findings::new(&self.lines);
-        lint::entries(settings, &lint::Placed { entries, at: &self.entries_at }, looks, &findings, now);
+        lint::entries(
+            settings,
+            &lint::Placed {
+                entries,
+                at: &self.entries_at,
+            },
+            looks,
+            &findings,
+            now,
+        );
         self.warnings.and(findings.into_list())
     }
 }
 
-fn settings(values: &Values<'_, '_>, top: &Top<'_>, folder: &Path, entries: &mut Entries) -> Option<Settings> {
+fn settings(
+    values: &Values<'_, '_>,
+    top: &Top<'_>,
+    folder: &Path,
+    entries: &mut Entries,
+) -> Option<Settings> {
     let findings = values.findings();
     let trust_domain = values.text("trust_domain", entries::trust_domain);
     if trust_domain.is_none() && values.place("trust_domain").is_none() {
         findings.add(
             Severity::Error,
             Place::File,
-            Wrong::new("trust_domain is missing", "write trust_domain = \"example.org\" at the top of the file"),
+            Wrong::new(
+                "trust_domain is missing",
+                "write trust_domain = \"example.org\" at the top of the file",
+            ),
         );
     }
     let bundles = bundles(top, folder, findings);
@@ -186,13 +221,23 @@ fn settings(values: &Values<'_, '_>, top: &Top<'_>, folder: &Path, entries: &mut
     let audit = audit(values);
     let limits = limits(values);
     let attest = Attest {
-        timeout: values.text("attest.timeout", lifetime).unwrap_or(Duration::from_secs(5)),
-        unix_path: values.text("attest.unix.path", |text| choice(text, &PathMeaning::NAMES)).unwrap_or(PathMeaning::Host),
-        hash_size_limit: values.size("attest.unix.hash_size_limit", size).unwrap_or(1 << 30),
+        timeout: values
+            .text("attest.timeout", lifetime)
+            .unwrap_or(Duration::from_secs(5)),
+        unix_path: values
+            .text("attest.unix.path", |text| choice(text, &PathMeaning::NAMES))
+            .unwrap_or(PathMeaning::Host),
+        hash_size_limit: values
+            .size("attest.unix.hash_size_limit", size)
+            .unwrap_or(1 << 30),
     };
     let log = Log {
-        format: values.text("log.format", |text| choice(text, &LogFormat::NAMES)).unwrap_or(LogFormat::Text),
-        level: values.text("log.level", level).unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO)),
+        format: values
+            .text("log.format", |text| choice(text, &LogFormat::NAMES))
+            .unwrap_or(LogFormat::Text),
+        level: values
+            .text("log.level", level)
+            .unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO)),
     };
     let metrics = values.text("metrics.listen", loopback);
     let health = values.text("health.listen", loopback);
@@ -204,7 +249,9 @@ fn settings(values: &Values<'_, '_>, top: &Top<'_>, folder: &Path, entries: &mut
         if bundle.trust_domain == trust_domain {
             findings.error(
                 *at,
-                format!("{trust_domain} is the agent's own trust domain, whose bundle it makes itself"),
+                format!(
+                    "{trust_domain} is the agent's own trust domain, whose bundle it makes itself"
+                ),
                 "remove this [[bundle]]",
             );
         }
@@ -226,22 +273,30 @@ fn settings(values: &Values<'_, '_>, top: &Top<'_>, folder: &Path, entries: &mut
 }
 
 fn workload_api(values: &Values<'_, '_>) -> WorkloadApi {
-    let socket = values.path("workload_api.socket").map(|path| match path.to_str().and_then(|text| text.split_once("unix:")) {
-        // Also as a URI, since that is how clients write it.
-        Some((_, uri)) => PathBuf::from(uri.strip_prefix("//").unwrap_or(uri)),
-        None => path,
+    let socket = values.path("workload_api.socket").map(|path| {
+        match path.to_str().and_then(|text| text.split_once("unix:")) {
+            // Also as a URI, since that is how clients write it.
+            Some((_, uri)) => PathBuf::from(uri.strip_prefix("//").unwrap_or(uri)),
+            None => path,
+        }
     });
     WorkloadApi {
         socket: socket.unwrap_or_else(crate::socket::default_path),
         mode: values.text("workload_api.mode", mode).unwrap_or(0o666),
         owner: values.text("workload_api.owner", owner),
-        unauthenticated_bundles: values.boolean("workload_api.unauthenticated_bundles").unwrap_or(false),
-        handshake_timeout: values.text("workload_api.handshake_timeout", some_time).unwrap_or(Duration::from_secs(10)),
+        unauthenticated_bundles: values
+            .boolean("workload_api.unauthenticated_bundles")
+            .unwrap_or(false),
+        handshake_timeout: values
+            .text("workload_api.handshake_timeout", some_time)
+            .unwrap_or(Duration::from_secs(10)),
     }
 }
 
 fn authority(values: &Values<'_, '_>) -> Authority {
-    let key_type = values.text("authority.key_type", key_type_of).unwrap_or(KeyType::EcP256);
+    let key_type = values
+        .text("authority.key_type", key_type_of)
+        .unwrap_or(KeyType::EcP256);
     let jwt_key_type = values.text("authority.jwt_key_type", |text| match key_type_of(text) {
         Ok(KeyType::Ed25519) => Err(Wrong::new(
             "no algorithm of JWT-SVIDs signs with ed25519",
@@ -249,16 +304,31 @@ fn authority(values: &Values<'_, '_>) -> Authority {
         )),
         other => other,
     });
-    let default_jwt_key_type = if key_type == KeyType::Ed25519 { KeyType::EcP256 } else { key_type };
+    let default_jwt_key_type = if key_type == KeyType::Ed25519 {
+        KeyType::EcP256
+    } else {
+        key_type
+    };
     Authority {
         key_type,
         jwt_key_type: jwt_key_type.unwrap_or(default_jwt_key_type),
-        x509_svid_key_type: values.text("authority.x509_svid_key_type", key_type_of).unwrap_or(KeyType::EcP256),
-        x509_ca_ttl: values.text("authority.x509_ca_ttl", lifetime).unwrap_or(Duration::from_secs(24 * 3600)),
-        x509_svid_ttl: values.text("authority.x509_svid_ttl", lifetime).unwrap_or(Duration::from_secs(3600)),
-        jwt_svid_ttl: values.text("authority.jwt_svid_ttl", lifetime).unwrap_or(Duration::from_secs(300)),
+        x509_svid_key_type: values
+            .text("authority.x509_svid_key_type", key_type_of)
+            .unwrap_or(KeyType::EcP256),
+        x509_ca_ttl: values
+            .text("authority.x509_ca_ttl", lifetime)
+            .unwrap_or(Duration::from_secs(24 * 3600)),
+        x509_svid_ttl: values
+            .text("authority.x509_svid_ttl", lifetime)
+            .unwrap_or(Duration::from_secs(3600)),
+        jwt_svid_ttl: values
+            .text("authority.jwt_svid_ttl", lifetime)
+            .unwrap_or(Duration::from_secs(300)),
         jwt_issuer: values.text("authority.jwt_issuer", |text| match text {
-            "" => Err(Wrong::new("the issuer is empty", "write a URL, or leave the key out")),
+            "" => Err(Wrong::new(
+                "the issuer is empty",
+                "write a URL, or leave the key out",
+            )),
             text => Ok(text.to_owned()),
         }),
     }
@@ -271,11 +341,19 @@ fn audit(values: &Values<'_, '_>) -> Option<Audit> {
     if file.is_none() && values.place("audit.file").is_none() {
         for name in ["audit.mode", "audit.head_every"] {
             if values.place(name).is_some() {
-                values.refuse(name, format!("{name} has no audit.file"), "write file = \"audit.jsonl\" under [audit]");
+                values.refuse(
+                    name,
+                    format!("{name} has no audit.file"),
+                    "write file = \"audit.jsonl\" under [audit]",
+                );
             }
         }
     }
-    Some(Audit { file: file?, mode: file_mode.unwrap_or(0o600), head_every: head_every.unwrap_or(1000) })
+    Some(Audit {
+        file: file?,
+        mode: file_mode.unwrap_or(0o600),
+        head_every: head_every.unwrap_or(1000),
+    })
 }
 
 fn limits(values: &Values<'_, '_>) -> Limits {
@@ -284,32 +362,55 @@ fn limits(values: &Values<'_, '_>) -> Limits {
         connections_per_uid: values.number("limits.connections_per_uid", count),
         streams_per_connection: values.number("limits.streams_per_connection", count),
         streams_per_uid: values.number("limits.streams_per_uid", count),
-        jwt_signatures_per_uid: values.number("limits.jwt_signatures_per_uid", count).unwrap_or(100),
-        cached_x509_svids: values.number("limits.cached_x509_svids", count).unwrap_or(1000),
-        cached_jwt_svids: values.number("limits.cached_jwt_svids", count).unwrap_or(4096),
-        cached_jwt_bytes: values.size("limits.cached_jwt_bytes", size).unwrap_or(8 << 20),
+        jwt_signatures_per_uid: values
+            .number("limits.jwt_signatures_per_uid", count)
+            .unwrap_or(100),
+        cached_x509_svids: values
+            .number("limits.cached_x509_svids", count)
+            .unwrap_or(1000),
+        cached_jwt_svids: values
+            .number("limits.cached_jwt_svids", count)
+            .unwrap_or(4096),
+        cached_jwt_bytes: values
+            .size("limits.cached_jwt_bytes", size)
+            .unwrap_or(8 << 20),
     }
 }
 
 /// A duration that is not zero.
 fn some_time(text: &str) -> Result<Duration, Wrong> {
     match duration(text)? {
-        Duration::ZERO => Err(Wrong::new("no time at all would let nobody in", "write \"10s\"")),
+        Duration::ZERO => Err(Wrong::new(
+            "no time at all would let nobody in",
+            "write \"10s\"",
+        )),
         duration => Ok(duration),
     }
 }
 
 fn key_type_of(text: &str) -> Result<KeyType, Wrong> {
-    choice(text, &KeyType::ALL.map(|key_type| (key_type.as_str(), key_type)))
+    choice(
+        text,
+        &KeyType::ALL.map(|key_type| (key_type.as_str(), key_type)),
+    )
 }
 
 fn level(text: &str) -> Result<Targets, Wrong> {
-    const LEVELS: [(&str, ()); 5] = [("error", ()), ("warn", ()), ("info", ()), ("debug", ()), ("trace", ())];
+    const LEVELS: [(&str, ()); 5] = [
+        ("error", ()),
+        ("warn", ()),
+        ("info", ()),
+        ("debug", ()),
+        ("trace", ()),
+    ];
     if !text.contains([',', '=']) {
         choice(&text.to_ascii_lowercase(), &LEVELS)?;
     }
     text.parse().map_err(|_| {
-        Wrong::new(format!("{text:?} is not a level"), "write a level, or levels by module: \"info,plastron_agent=debug\"")
+        Wrong::new(
+            format!("{text:?} is not a level"),
+            "write a level, or levels by module: \"info,plastron_agent=debug\"",
+        )
     })
 }
 
@@ -324,11 +425,21 @@ fn owner(text: &str) -> Result<Owner, Wrong> {
             Wrong::new(format!("this machine has no {sort} {name:?}"), instead)
         }),
     };
-    let (uid, gid) = (id(user, "user", accounts.uid(user))?, id(group, "group", accounts.gid(group))?);
+    let (uid, gid) = (
+        id(user, "user", accounts.uid(user))?,
+        id(group, "group", accounts.gid(group))?,
+    );
     if uid.is_none() && gid.is_none() {
-        return Err(Wrong::new("the owner is empty", "write user, user:group or :group, or leave the key out"));
+        return Err(Wrong::new(
+            "the owner is empty",
+            "write user, user:group or :group, or leave the key out",
+        ));
     }
-    Ok(Owner { text: text.to_owned(), uid, gid })
+    Ok(Owner {
+        text: text.to_owned(),
+        uid,
+        gid,
+    })
 }
 
 /// The `[[bundle]]` tables, each with where it stands.
@@ -340,11 +451,20 @@ fn bundles(top: &Top<'_>, folder: &Path, findings: &Findings<'_>) -> Vec<(Foreig
             findings.error(item.key_at, what, "write [[bundle]], with two brackets");
         }
         for node in item.value.elements() {
-            let Some((bundle, at)) = bundle(node, folder, findings) else { continue };
-            match bundles.iter().find(|(known, _)| known.trust_domain == bundle.trust_domain) {
+            let Some((bundle, at)) = bundle(node, folder, findings) else {
+                continue;
+            };
+            match bundles
+                .iter()
+                .find(|(known, _)| known.trust_domain == bundle.trust_domain)
+            {
                 Some((known, first)) => findings.error(
                     at,
-                    format!("the bundle of {} stands at line {} already", known.trust_domain, findings.line(*first)),
+                    format!(
+                        "the bundle of {} stands at line {} already",
+                        known.trust_domain,
+                        findings.line(*first)
+                    ),
                     "remove one of the two",
                 ),
                 None => bundles.push((bundle, at)),
@@ -354,13 +474,22 @@ fn bundles(top: &Top<'_>, folder: &Path, findings: &Findings<'_>) -> Vec<(Foreig
     bundles
 }
 
-fn bundle(node: Node<'_, '_>, folder: &Path, findings: &Findings<'_>) -> Option<(ForeignBundle, usize)> {
-    const EXAMPLES: [(&str, &str); 2] =
-        [("trust_domain", "trust_domain = \"partner.org\""), ("file", "file = \"partner.json\"")];
+fn bundle(
+    node: Node<'_, '_>,
+    folder: &Path,
+    findings: &Findings<'_>,
+) -> Option<(ForeignBundle, usize)> {
+    const EXAMPLES: [(&str, &str); 2] = [
+        ("trust_domain", "trust_domain = \"partner.org\""),
+        ("file", "file = \"partner.json\""),
+    ];
     let mut found: HashMap<&str, (&str, usize)> = HashMap::new();
     let mut whole = true;
     for item in node.items() {
-        let example = EXAMPLES.iter().find(|(key, _)| *key == item.key).map(|(_, example)| *example);
+        let example = EXAMPLES
+            .iter()
+            .find(|(key, _)| *key == item.key)
+            .map(|(_, example)| *example);
         let at = item.value.span().start;
         match (example, item.value.get()) {
             (Some(_), DeValue::String(text)) if !text.is_empty() => {
@@ -376,19 +505,36 @@ fn bundle(node: Node<'_, '_>, folder: &Path, findings: &Findings<'_>) -> Option<
                     Some(key) => format!("write {key}"),
                     None => "leave it out, or write one of trust_domain, file".to_owned(),
                 };
-                findings.error(item.key_at, format!("[[bundle]] knows no key {:?}", item.key), instead);
+                findings.error(
+                    item.key_at,
+                    format!("[[bundle]] knows no key {:?}", item.key),
+                    instead,
+                );
             }
         }
         whole = false;
     }
     for (key, example) in EXAMPLES {
         if whole && !found.contains_key(key) {
-            findings.error(node.span().start, format!("this bundle has no {key}"), format!("write {example}"));
+            findings.error(
+                node.span().start,
+                format!("this bundle has no {key}"),
+                format!("write {example}"),
+            );
         }
     }
-    let ((name, at), (file, _)) = found.get("trust_domain").zip(found.get("file")).filter(|_| whole)?;
+    let ((name, at), (file, _)) = found
+        .get("trust_domain")
+        .zip(found.get("file"))
+        .filter(|_| whole)?;
     match entries::trust_domain(name) {
-        Ok(trust_domain) => Some((ForeignBundle { trust_domain, file: folder.join(file) }, *at)),
+        Ok(trust_domain) => Some((
+            ForeignBundle {
+                trust_domain,
+                file: folder.join(file),
+            },
+            *at,
+        )),
         Err(wrong) => {
             findings.error(*at, format!("trust_domain: {}", wrong.what), wrong.instead);
             None

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{
     calendar::{distance, rfc3339},
-    distinguished_name, report::hex,
+    distinguished_name,
+    report::hex,
 };
 
 /// What is known about a certificate or a token.
@@ -23,7 +24,9 @@ pub(crate) struct View {
 
 /// A certificate at `now`, in seconds since 1970.
 pub(crate) fn certificate(certificate: &Certificate<'_>, now: i64) -> View {
-    let id = certificate.uri_san().map(|uri| String::from_utf8_lossy(uri).into_owned());
+    let id = certificate
+        .uri_san()
+        .map(|uri| String::from_utf8_lossy(uri).into_owned());
     let dns_names: Vec<String> = certificate
         .subject_alt_names()
         .filter_map(|name| match name {
@@ -31,13 +34,17 @@ pub(crate) fn certificate(certificate: &Certificate<'_>, now: i64) -> View {
             _ => None,
         })
         .collect();
-    let serial = hex(certificate.serial());
-    let (subject, issuer) =
-        (distinguished_name::show(certificate.subject()), distinguished_name::show(certificate.issuer()));
-    let [not_before, not_after] =
-        [certificate.not_before(), certificate.not_after()].map(|time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
-    let key_type = PublicKey::from_spki_der(certificate.spki().der())
-        .map_or_else(|_| "of a kind that SPIFFE does not use".to_owned(), |key| key_kind(key.kind()));
+    let serial = serial(certificate.serial());
+    let (subject, issuer) = (
+        distinguished_name::show(certificate.subject()),
+        distinguished_name::show(certificate.issuer()),
+    );
+    let [not_before, not_after] = [certificate.not_before(), certificate.not_after()]
+        .map(|time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+    let key_type = PublicKey::from_spki_der(certificate.spki().der()).map_or_else(
+        |_| "of a kind that SPIFFE does not use".to_owned(),
+        |key| key_kind(key.kind()),
+    );
     View {
         fields: vec![
             ("serial", serial.clone()),
@@ -60,6 +67,14 @@ pub(crate) fn certificate(certificate: &Certificate<'_>, now: i64) -> View {
         }),
         id,
     }
+}
+
+/// A serial number as OpenSSL and the audit record have it: without the byte that DER puts before a high bit.
+fn serial(bytes: &[u8]) -> String {
+    hex(match bytes {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        all => all,
+    })
 }
 
 /// The name of a key type as the configuration has it.
@@ -86,7 +101,9 @@ fn validity(from: i64, until: i64, now: i64) -> String {
 /// A compact JWS at `now`: its header and claims. `None` when it is none.
 pub(crate) fn token(token: &str, now: i64) -> Option<View> {
     let mut parts = token.split('.');
-    let (Some(header), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(header), Some(claims), Some(_), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return None;
     };
     let decode = |part: &str| -> Option<Value> {
@@ -95,7 +112,11 @@ pub(crate) fn token(token: &str, now: i64) -> Option<View> {
     };
     let (header, claims) = (decode(header)?, decode(claims)?);
     let text = |value: &Value| value.as_str().map(ToOwned::to_owned).unwrap_or_default();
-    let moment = |value: &Value| value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds as i64));
+    let moment = |value: &Value| {
+        value
+            .as_i64()
+            .or_else(|| value.as_f64().map(|seconds| seconds as i64))
+    };
     let time = |name: &str| moment(&claims[name]).map(rfc3339).unwrap_or_default();
     let expires = moment(&claims["exp"]).map(|end| {
         let verb = if end < now { "expired" } else { "ends" };
@@ -137,7 +158,12 @@ mod tests {
         );
         let view = token(&text, 1_893_456_240).unwrap();
         assert_eq!(view.id.as_deref(), Some("spiffe://td/a"));
-        let fields: Vec<_> = view.fields.iter().filter(|(_, value)| !value.is_empty()).cloned().collect();
+        let fields: Vec<_> = view
+            .fields
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .cloned()
+            .collect();
         assert_eq!(
             fields,
             [
@@ -154,15 +180,30 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_none() {
-        for text in ["", "a.b", "a.b.c", "a.b.c.d", &jws("[]", "{}"), &jws("{}", "7")] {
+        for text in [
+            "",
+            "a.b",
+            "a.b.c",
+            "a.b.c.d",
+            &jws("[]", "{}"),
+            &jws("{}", "7"),
+        ] {
             assert_eq!(token(text, 0), None, "{text}");
         }
     }
 
     #[test]
     fn validity_says_where_now_is() {
-        for (now, want) in [(-60, "begins in 1m"), (0, "ends in 1h"), (3600, "ends in 0s"), (3660, "expired 1m ago")] {
-            assert!(validity(0, 3600, now).ends_with(&format!("({want})")), "{now}");
+        for (now, want) in [
+            (-60, "begins in 1m"),
+            (0, "ends in 1h"),
+            (3600, "ends in 0s"),
+            (3660, "expired 1m ago"),
+        ] {
+            assert!(
+                validity(0, 3600, now).ends_with(&format!("({want})")),
+                "{now}"
+            );
         }
     }
 }

@@ -53,16 +53,27 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn yes(text: impl Into<String>, json: Value) -> Self {
-        Self { outcome: Outcome::Yes, text: text.into(), json, notes: Vec::new() }
+        Self {
+            outcome: Outcome::Yes,
+            text: text.into(),
+            json,
+            notes: Vec::new(),
+        }
     }
 
     pub(crate) fn no(text: impl Into<String>, json: Value) -> Self {
-        Self { outcome: Outcome::No, ..Self::yes(text, json) }
+        Self {
+            outcome: Outcome::No,
+            ..Self::yes(text, json)
+        }
     }
 
     /// An answer that was printed already, piece by piece.
     pub(crate) fn silent(outcome: Outcome) -> Self {
-        Self { outcome, ..Self::yes("", Value::Null) }
+        Self {
+            outcome,
+            ..Self::yes("", Value::Null)
+        }
     }
 
     /// Prints it.
@@ -92,11 +103,19 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn no(message: impl Into<String>) -> Self {
-        Self { outcome: Outcome::No, message: message.into(), hint: None }
+        Self {
+            outcome: Outcome::No,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     pub(crate) fn cannot_tell(message: impl Into<String>) -> Self {
-        Self { outcome: Outcome::CannotTell, message: message.into(), hint: None }
+        Self {
+            outcome: Outcome::CannotTell,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// Adds what to do about it.
@@ -116,11 +135,14 @@ impl Failure {
             Format::Text => {
                 let mut out = io::stderr().lock();
                 writeln!(out, "{}", self.message.trim_end())?;
-                self.hint.iter().try_for_each(|hint| writeln!(out, "  {hint}"))
+                self.hint
+                    .iter()
+                    .try_for_each(|hint| writeln!(out, "  {hint}"))
             }
             Format::Json => {
-                let object = json!({ "error": self.message, "hint": self.hint });
-                writeln!(io::stdout(), "{object:#}")
+                // On one line, since `watch` has one object on each.
+                let object = json!({ "error": self.message.trim_end(), "hint": self.hint });
+                writeln!(io::stdout(), "{object}")
             }
         }
     }
@@ -140,16 +162,22 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
 
 /// Bytes in hex, as serial numbers are shown.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// Names with values below a heading, the values in one column. Empty values are left out.
 pub(crate) fn block(heading: &str, fields: &[(&str, String)]) -> String {
     let shown = fields.iter().filter(|(_, value)| !value.is_empty());
-    let width = shown.clone().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let width = shown
+        .clone()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut text = format!("{heading}\n");
     for (name, value) in shown {
         for (number, line) in value.lines().enumerate() {
@@ -173,15 +201,25 @@ mod tests {
     fn values_stand_in_one_column() {
         let text = block(
             "spiffe://td/a",
-            &[("hint", String::new()), ("serial", "0a".into()), ("DNS names", "a\nb".into())],
+            &[
+                ("hint", String::new()),
+                ("serial", "0a".into()),
+                ("DNS names", "a\nb".into()),
+            ],
         );
-        assert_eq!(text, "spiffe://td/a\n  serial     0a\n  DNS names  a\n             b\n");
+        assert_eq!(
+            text,
+            "spiffe://td/a\n  serial     0a\n  DNS names  a\n             b\n"
+        );
     }
 
     #[test]
     fn bytes_are_shown_as_others_show_them() {
         assert_eq!(hex(&[0, 0x7f, 0xff]), "007fff");
         assert_eq!(base64(&[0xff, 0xfe]), "//4=");
-        assert_eq!([plural(1, "entry", "entries"), plural(0, "entry", "entries")], ["1 entry", "0 entries"]);
+        assert_eq!(
+            [plural(1, "entry", "entries"), plural(0, "entry", "entries")],
+            ["1 entry", "0 entries"]
+        );
     }
 }

@@ -27,8 +27,8 @@ use plastron_agent::{
 };
 use plastron_attest::Missing;
 use plastron_attest_unix::{
-    BindError, BindOptions, Capabilities, PathView, Processes, UnixAttestor, UnixAttestorOptions, UnixListener,
-    raise_descriptor_limit,
+    BindError, BindOptions, Capabilities, PathView, Processes, UnixAttestor, UnixAttestorOptions,
+    UnixListener, raise_descriptor_limit,
 };
 use plastron_authority::{KeyStore, Policy};
 use plastron_bundle::BundleSet;
@@ -66,8 +66,16 @@ const MANY_DESCRIPTORS: u64 = 1 << 20;
 /// Runs an agent until it is told to stop.
 pub(crate) fn run(flags: cli::Run, format: Format) -> Result<Report, Failure> {
     let given = flags.settings.0;
-    let dev = if flags.dev { Some(Dev::new(&given).map_err(|error| failed("the temporary folder", &error))?) } else { None };
-    let file = dev.as_ref().map(Dev::config).or(flags.config).expect("the flags say one of the two");
+    let dev = if flags.dev {
+        Some(Dev::new(&given).map_err(|error| failed("the temporary folder", &error))?)
+    } else {
+        None
+    };
+    let file = dev
+        .as_ref()
+        .map(Dev::config)
+        .or(flags.config)
+        .expect("the flags say one of the two");
     let seen = Seen::of(&file);
     let checked = config::load(&file, &given).map_err(|error| match error {
         ConfigError::Unreadable { .. } => Failure::cannot_tell(error.to_string()),
@@ -75,14 +83,22 @@ pub(crate) fn run(flags: cli::Run, format: Format) -> Result<Report, Failure> {
     })?;
     let logging = logging::start(&checked.settings.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(std::thread::available_parallelism().map_or(1, usize::from).min(2))
+        .worker_threads(
+            std::thread::available_parallelism()
+                .map_or(1, usize::from)
+                .min(2),
+        )
         .thread_name("agent")
         .enable_all()
         .build()
         .map_err(|error| failed("the threads", &error))?;
     let outcome = runtime.block_on(async {
         let assembled = Assembled::new(checked)?;
-        assembled.serve((file, seen, given), logging, |socket| dev.as_ref().map_or(Ok(()), |dev| dev.greet(socket, format))).await
+        assembled
+            .serve((file, seen, given), logging, |socket| {
+                dev.as_ref().map_or(Ok(()), |dev| dev.greet(socket, format))
+            })
+            .await
     });
     // Whatever waits for a disk does not keep the process.
     runtime.shutdown_timeout(GRACE);
@@ -119,9 +135,17 @@ impl Assembled {
         let listener = listen(&settings, processes.clone())?;
         let data_dir = settings.data_dir.as_ref().map(DataDir::open).transpose();
         let data_dir = data_dir.map_err(|error| failed("data_dir", &error))?;
-        let authority = open_authority(&settings, data_dir.as_ref(), keys.clone(), &clock, &health)?;
+        let authority =
+            open_authority(&settings, data_dir.as_ref(), keys.clone(), &clock, &health)?;
         metrics.watch_upstream(Arc::new(authority.clone()));
-        let (audit, audit_thread) = start_audit(&settings, data_dir.as_ref(), &*keys, &clock, &health, &metrics)?;
+        let (audit, audit_thread) = start_audit(
+            &settings,
+            data_dir.as_ref(),
+            &*keys,
+            &clock,
+            &health,
+            &metrics,
+        )?;
 
         let mut foreign = ForeignBundles::new(health.component("bundles"));
         let bundles = foreign.read(&settings.bundles);
@@ -171,7 +195,9 @@ impl Assembled {
         let mut beside = JoinSet::new();
         beside.spawn(self.authority.run());
         for address in http_addresses(&self.settings) {
-            let server = HealthServer::bind(address).await.map_err(|error| failed("health and metrics", &error))?;
+            let server = HealthServer::bind(address)
+                .await
+                .map_err(|error| failed("health and metrics", &error))?;
             tracing::info!(%address, "health and metrics");
             beside.spawn(server.serve(self.health.clone(), self.metrics.clone()));
         }
@@ -194,12 +220,23 @@ impl Assembled {
             foreign: self.foreign,
             bundles: self.bundles,
         };
-        let running = Running { agent: agent.clone(), health: self.health, audit: self.audit, logging };
-        let reloader = Reloader::new(first, running).map_err(|error| failed("the signals", &error))?;
+        let audit = self.audit.clone();
+        let running = Running {
+            agent: agent.clone(),
+            health: self.health,
+            audit: self.audit,
+            logging,
+        };
+        let reloader =
+            Reloader::new(first, running).map_err(|error| failed("the signals", &error))?;
         beside.spawn(reloader.run());
 
         greet(&socket)?;
-        systemd::ready();
+        beside.spawn(async {
+            // Callers can come already. What depends on us is told when the record of the start is written too.
+            let _ = tokio::task::spawn_blocking(move || audit.flush()).await;
+            systemd::ready();
+        });
         let uid = rustix::process::geteuid().as_raw();
         let shutdown = async {
             stop.await;
@@ -219,9 +256,12 @@ impl Assembled {
 /// The socket that systemd holds, or our own.
 fn listen(settings: &Settings, processes: Processes) -> Result<UnixListener, Failure> {
     let socket = &settings.workload_api.socket;
-    if let Some(given) = systemd::listener().map_err(|error| failed("the socket from systemd", &error))? {
+    if let Some(given) =
+        systemd::listener().map_err(|error| failed("the socket from systemd", &error))?
+    {
         tracing::info!("the socket is systemd's");
-        return UnixListener::from_std(given, processes).map_err(|error| failed("the socket from systemd", &error));
+        return UnixListener::from_std(given, processes)
+            .map_err(|error| failed("the socket from systemd", &error));
     }
     let what = format!("the socket {}", socket.display());
     socket::prepare_folder(socket).map_err(|error| failed(&what, &error))?;
@@ -231,12 +271,19 @@ fn listen(settings: &Settings, processes: Processes) -> Result<UnixListener, Fai
     }
     UnixListener::bind(&options, processes).map_err(|error| {
         let hint = match &error {
-            BindError::InUse { .. } => Some("another agent serves there: stop it, or use another place with --socket PATH"),
-            BindError::NotASocket { .. } => Some("remove it, or use another place with --socket PATH"),
+            BindError::InUse { .. } => {
+                Some("another agent serves there: stop it, or use another place with --socket PATH")
+            }
+            BindError::NotASocket { .. } => {
+                Some("remove it, or use another place with --socket PATH")
+            }
             _ => None,
         };
         let failure = failed(&what, &error);
-        Failure { hint: hint.map(Into::into), ..failure }
+        Failure {
+            hint: hint.map(Into::into),
+            ..failure
+        }
     })
 }
 
@@ -248,8 +295,11 @@ fn open_authority(
     health: &Health,
 ) -> Result<Arc<Embedded>, Failure> {
     let told = &settings.authority;
-    let policy =
-        Policy { x509_key_type: told.key_type, jwt_key_type: told.jwt_key_type, ttl: told.x509_ca_ttl };
+    let policy = Policy {
+        x509_key_type: told.key_type,
+        jwt_key_type: told.jwt_key_type,
+        ttl: told.x509_ca_ttl,
+    };
     let store: Box<dyn KeyStore> = match data_dir {
         Some(dir) => Box::new(dir.authority(settings.trust_domain.clone())),
         None => Box::new(MemoryKeyStore::new()),
@@ -258,7 +308,8 @@ fn open_authority(
         .jwt_issuer(told.jwt_issuer.clone())
         .spread(SPREAD)
         .health(health.component("authority"));
-    Embedded::open(settings, store, keys, clock.clone()).map_err(|error| failed("the authority", &error))
+    Embedded::open(settings, store, keys, clock.clone())
+        .map_err(|error| failed("the authority", &error))
 }
 
 fn start_audit(
@@ -269,12 +320,18 @@ fn start_audit(
     health: &Health,
     metrics: &Metrics,
 ) -> Result<(Audit, Option<AuditThread>), Failure> {
-    let Some(audit) = &settings.audit else { return Ok((Audit::off(), None)) };
+    let Some(audit) = &settings.audit else {
+        return Ok((Audit::off(), None));
+    };
     let key: Arc<dyn SigningKey> = match data_dir {
-        Some(dir) => dir.audit_key(keys).map_err(|error| failed("the audit key", &error))?,
+        Some(dir) => dir
+            .audit_key(keys)
+            .map_err(|error| failed("the audit key", &error))?,
         None => {
-            let key: Arc<dyn PrivateKey> =
-                keys.generate(KeyType::EcP256).map_err(|error| failed("the audit key", &error))?.into();
+            let key: Arc<dyn PrivateKey> = keys
+                .generate(KeyType::EcP256)
+                .map_err(|error| failed("the audit key", &error))?
+                .into();
             key
         }
     };
@@ -288,7 +345,9 @@ fn start_audit(
     if let Some(dir) = data_dir {
         options = options.head_file(dir.audit_head_file());
     }
-    let (audit, thread) = options.start().map_err(|error| failed("the audit file", &error))?;
+    let (audit, thread) = options
+        .start()
+        .map_err(|error| failed("the audit file", &error))?;
     Ok((audit, Some(thread)))
 }
 
@@ -298,7 +357,9 @@ pub(crate) fn attestor_options(settings: &Settings) -> UnixAttestorOptions {
         PathMeaning::Host => PathView::Host,
         PathMeaning::Caller => PathView::Caller,
     };
-    UnixAttestorOptions::default().path(view).hash_size_limit(settings.attest.hash_size_limit)
+    UnixAttestorOptions::default()
+        .path(view)
+        .hash_size_limit(settings.attest.hash_size_limit)
 }
 
 /// What cannot be seen on this machine, which is said in the log too.
@@ -314,7 +375,10 @@ fn blind_spots(settings: &Settings) -> Vec<Missing> {
         .into_iter()
         .map(|limitation| {
             tracing::warn!("{limitation}");
-            Missing { what: limitation.name(), why: limitation.to_string().into() }
+            Missing {
+                what: limitation.name(),
+                why: limitation.to_string().into(),
+            }
         })
         .collect()
 }
@@ -340,17 +404,28 @@ fn limits(settings: &Settings) -> Limits {
         tracing::warn!(%error, "the limit on descriptors cannot be raised");
         Some(1024)
     });
-    let descriptors = usize::try_from(descriptors.unwrap_or(MANY_DESCRIPTORS).min(MANY_DESCRIPTORS)).unwrap_or(usize::MAX);
+    let descriptors = usize::try_from(
+        descriptors
+            .unwrap_or(MANY_DESCRIPTORS)
+            .min(MANY_DESCRIPTORS),
+    )
+    .unwrap_or(usize::MAX);
     let (told, mut limits) = (&settings.limits, Limits::for_descriptors(descriptors));
     if let Some(connections) = told.connections {
         if connections > limits.connections {
-            tracing::warn!(connections, descriptors, "limits.connections is more than the descriptors of this process allow");
+            tracing::warn!(
+                connections,
+                descriptors,
+                "limits.connections is more than the descriptors of this process allow"
+            );
         }
         limits.connections = connections;
         limits.connections_per_uid = limits.connections_per_uid.min(connections.div_ceil(2));
         limits.reserve = limits.reserve.min(connections / 4);
     }
-    limits.connections_per_uid = told.connections_per_uid.unwrap_or(limits.connections_per_uid);
+    limits.connections_per_uid = told
+        .connections_per_uid
+        .unwrap_or(limits.connections_per_uid);
     limits.streams_per_uid = told.streams_per_uid.unwrap_or(limits.streams_per_uid);
     if let Some(streams) = told.streams_per_connection {
         limits.streams_per_connection = u32::try_from(streams).unwrap_or(u32::MAX);
@@ -361,12 +436,19 @@ fn limits(settings: &Settings) -> Limits {
 
 /// Health and metrics are one server; it listens twice where they have different addresses.
 fn http_addresses(settings: &Settings) -> BTreeSet<SocketAddr> {
-    settings.health.into_iter().chain(settings.metrics).collect()
+    settings
+        .health
+        .into_iter()
+        .chain(settings.metrics)
+        .collect()
 }
 
 /// Completes when the process is told to stop.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}

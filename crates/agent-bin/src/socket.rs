@@ -55,7 +55,10 @@ impl Surroundings {
         }
         match &self.runtime_dir {
             Some(dir) => dir.join("plastron/agent.sock"),
-            None => self.temp_dir.join(format!("plastron-{}", self.uid)).join("agent.sock"),
+            None => self
+                .temp_dir
+                .join(format!("plastron-{}", self.uid))
+                .join("agent.sock"),
         }
     }
 
@@ -81,9 +84,17 @@ pub(crate) fn default_path() -> PathBuf {
 ///
 /// When it cannot be made, or when it belongs to somebody else who is not root.
 pub(crate) fn prepare_folder(socket: &Path) -> io::Result<()> {
-    let Some(folder) = socket.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    let Some(folder) = socket
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    else {
+        return Ok(());
+    };
     if folder.symlink_metadata().is_err() {
-        fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(folder)?;
     }
     let here = Surroundings::here();
     if socket == here.own() && socket != Path::new(SYSTEM) {
@@ -95,15 +106,25 @@ pub(crate) fn prepare_folder(socket: &Path) -> io::Result<()> {
 /// Whether a folder is `uid`'s alone to write in: in a temporary folder, anybody may have made it.
 fn check_folder(folder: &Path, uid: u32) -> Result<(), String> {
     let shown = folder.display();
-    let facts = folder.symlink_metadata().map_err(|error| format!("{shown} cannot be looked at: {error}"))?;
+    let facts = folder
+        .symlink_metadata()
+        .map_err(|error| format!("{shown} cannot be looked at: {error}"))?;
     if !facts.is_dir() {
-        return Err(format!("{shown} is not a folder but something that somebody put there"));
+        return Err(format!(
+            "{shown} is not a folder but something that somebody put there"
+        ));
     }
     if facts.uid() != uid {
-        return Err(format!("{shown} belongs to uid {}, not to you (uid {uid})", facts.uid()));
+        return Err(format!(
+            "{shown} belongs to uid {}, not to you (uid {uid})",
+            facts.uid()
+        ));
     }
     if facts.mode() & 0o022 != 0 {
-        return Err(format!("{shown} can be written by others (mode {:04o})", facts.mode() & 0o7777));
+        return Err(format!(
+            "{shown} can be written by others (mode {:04o})",
+            facts.mode() & 0o7777
+        ));
     }
     Ok(())
 }
@@ -113,14 +134,16 @@ fn check_folder(folder: &Path, uid: u32) -> Result<(), String> {
 pub(crate) fn find(given: Option<&str>) -> Result<Address, Failure> {
     if let Some(text) = given {
         return parse(text).map_err(|what| {
-            Failure::cannot_tell(format!("--socket {text}: {what}")).hint("write a path, or a URI such as unix:///run/agent.sock")
+            Failure::cannot_tell(format!("--socket {text}: {what}"))
+                .hint("write a path, or a URI such as unix:///run/agent.sock")
         });
     }
     if let Some(value) = env::var_os("SPIFFE_ENDPOINT_SOCKET") {
         let text = value.to_string_lossy();
         return parse_uri(&text).map_err(|what| {
-            Failure::cannot_tell(format!("SPIFFE_ENDPOINT_SOCKET={text}: {what}"))
-                .hint("set it to a URI such as unix:///run/agent.sock, or unset it, or use --socket")
+            Failure::cannot_tell(format!("SPIFFE_ENDPOINT_SOCKET={text}: {what}")).hint(
+                "set it to a URI such as unix:///run/agent.sock, or unset it, or use --socket",
+            )
         });
     }
     look(&Surroundings::here())
@@ -129,16 +152,25 @@ pub(crate) fn find(given: Option<&str>) -> Result<Address, Failure> {
 fn look(here: &Surroundings) -> Result<Address, Failure> {
     let places = here.places();
     let Some(found) = places.iter().find(|place| place.symlink_metadata().is_ok()) else {
-        let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
-        return Err(Failure::cannot_tell(format!("no agent listens at {}", places.join(" or ")))
-            .hint("start one with `plastron-agent run --dev`, or say with --socket where it listens"));
+        let places: Vec<_> = places
+            .iter()
+            .map(|place| place.display().to_string())
+            .collect();
+        return Err(
+            Failure::cannot_tell(format!("no agent listens at {}", places.join(" or "))).hint(
+                "start one with `plastron-agent run --dev`, or say with --socket where it listens",
+            ),
+        );
     };
     if found != Path::new(SYSTEM)
         && let Some(folder) = found.parent()
     {
         check_folder(folder, here.uid).map_err(|what| {
-            Failure::cannot_tell(format!("the agent at {} is not to be trusted: {what}", found.display()))
-                .hint("say with --socket which agent you mean, if you do trust it")
+            Failure::cannot_tell(format!(
+                "the agent at {} is not to be trusted: {what}",
+                found.display()
+            ))
+            .hint("say with --socket which agent you mean, if you do trust it")
         })?;
     }
     Ok(Address::Unix(found.clone()))
@@ -156,7 +188,9 @@ fn parse(text: &str) -> Result<Address, &'static str> {
         return Err("neither a path nor a unix: or tcp: URI");
     }
     let path = Path::new(text);
-    Ok(Address::Unix(std::path::absolute(path).unwrap_or_else(|_| path.to_owned())))
+    Ok(Address::Unix(
+        std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+    ))
 }
 
 /// A URI as `SPIFFE_ENDPOINT_SOCKET` holds it. Spec: Workload Endpoint §4 (WEP-12, WEP-13, WEP-14).
@@ -178,7 +212,11 @@ fn parse_uri(text: &str) -> Result<Address, &'static str> {
         };
     }
     let Some(rest) = text.strip_prefix("tcp://") else {
-        return Err(if text.is_empty() { "it is empty" } else { "not a unix: or tcp: URI" });
+        return Err(if text.is_empty() {
+            "it is empty"
+        } else {
+            "not a unix: or tcp: URI"
+        });
     };
     match rest.parse::<SocketAddr>() {
         Ok(address) if address.port() != 0 => Ok(Address::Tcp(address)),
@@ -200,10 +238,22 @@ mod tests {
     #[test]
     fn uris_are_those_of_the_standard() {
         for (rule, text, want) in [
-            ("WEP-13 +", "unix:///run/agent.sock", unix("/run/agent.sock")),
+            (
+                "WEP-13 +",
+                "unix:///run/agent.sock",
+                unix("/run/agent.sock"),
+            ),
             ("WEP-13 +", "unix:/run/agent.sock", unix("/run/agent.sock")),
-            ("WEP-14 +", "tcp://127.0.0.1:8000", Ok(Address::Tcp("127.0.0.1:8000".parse().unwrap()))),
-            ("WEP-14 +", "tcp://[::1]:8000", Ok(Address::Tcp("[::1]:8000".parse().unwrap()))),
+            (
+                "WEP-14 +",
+                "tcp://127.0.0.1:8000",
+                Ok(Address::Tcp("127.0.0.1:8000".parse().unwrap())),
+            ),
+            (
+                "WEP-14 +",
+                "tcp://[::1]:8000",
+                Ok(Address::Tcp("[::1]:8000".parse().unwrap())),
+            ),
         ] {
             assert_eq!(parse_uri(text), want, "{rule}: {text}");
             assert_eq!(parse(text), want, "{text}");
@@ -234,7 +284,12 @@ mod tests {
     #[test]
     fn the_flag_takes_a_path_too() {
         assert_eq!(parse("/run/agent.sock"), unix("/run/agent.sock"));
-        assert_eq!(parse("agent.sock"), Ok(Address::Unix(env::current_dir().unwrap().join("agent.sock"))));
+        assert_eq!(
+            parse("agent.sock"),
+            Ok(Address::Unix(
+                env::current_dir().unwrap().join("agent.sock")
+            ))
+        );
         assert!(parse("").is_err());
         assert!(parse("http://x/y").is_err());
     }
@@ -248,20 +303,31 @@ mod tests {
         };
         for (here, want) in [
             (here(0, Some("/run/user/0")), "/run/plastron/agent.sock"),
-            (here(1000, Some("/run/user/1000")), "/run/user/1000/plastron/agent.sock"),
+            (
+                here(1000, Some("/run/user/1000")),
+                "/run/user/1000/plastron/agent.sock",
+            ),
             (here(1000, None), "/tmp/plastron-1000/agent.sock"),
         ] {
             assert_eq!(here.own(), Path::new(want));
         }
         assert_eq!(here(0, None).places().len(), 1);
-        assert_eq!(here(1000, None).places()[1], Path::new(SYSTEM), "a user finds the system's agent");
+        assert_eq!(
+            here(1000, None).places()[1],
+            Path::new(SYSTEM),
+            "a user finds the system's agent"
+        );
     }
 
     #[test]
     fn a_folder_that_others_may_write_is_not_trusted() {
         let temp = tempfile::tempdir().unwrap();
         let uid = temp.path().metadata().unwrap().uid();
-        let here = Surroundings { uid: uid.max(1), runtime_dir: Some(temp.path().into()), temp_dir: temp.path().into() };
+        let here = Surroundings {
+            uid: uid.max(1),
+            runtime_dir: Some(temp.path().into()),
+            temp_dir: temp.path().into(),
+        };
         let folder = temp.path().join("plastron");
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("agent.sock"), "").unwrap();
@@ -269,20 +335,41 @@ mod tests {
 
         allow(0o755);
         assert_eq!(check_folder(&folder, uid), Ok(()));
-        assert!(check_folder(&folder, uid + 1).unwrap_err().contains("belongs to uid"));
+        assert!(
+            check_folder(&folder, uid + 1)
+                .unwrap_err()
+                .contains("belongs to uid")
+        );
         allow(0o777);
-        assert!(check_folder(&folder, uid).unwrap_err().contains("mode 0777"));
-        assert!(look(&here).unwrap_err().message.contains("not to be trusted"));
+        assert!(
+            check_folder(&folder, uid)
+                .unwrap_err()
+                .contains("mode 0777")
+        );
+        assert!(
+            look(&here)
+                .unwrap_err()
+                .message
+                .contains("not to be trusted")
+        );
 
         let link = temp.path().join("link");
         std::os::unix::fs::symlink(&folder, &link).unwrap();
-        assert!(check_folder(&link, uid).unwrap_err().contains("not a folder"));
+        assert!(
+            check_folder(&link, uid)
+                .unwrap_err()
+                .contains("not a folder")
+        );
     }
 
     #[test]
     fn without_an_agent_one_is_told_how_to_start_one() {
         let temp = tempfile::tempdir().unwrap();
-        let here = Surroundings { uid: 1, runtime_dir: Some(temp.path().into()), temp_dir: "/tmp".into() };
+        let here = Surroundings {
+            uid: 1,
+            runtime_dir: Some(temp.path().into()),
+            temp_dir: "/tmp".into(),
+        };
         // An agent of the system may be there.
         if let Err(failure) = look(&here) {
             assert!(failure.hint.unwrap().contains("run --dev"));

@@ -58,7 +58,10 @@ impl Watcher {
     /// When the kernel has no inotify instance left for this user.
     pub(crate) fn new(files: impl IntoIterator<Item = PathBuf>) -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-        #[allow(deprecated, reason = "its successor is unsafe for the sake of types that might close early; this one owns")]
+        #[allow(
+            deprecated,
+            reason = "its successor is unsafe for the sake of types that might close early; this one owns"
+        )]
         let inotify = AsyncFd::with_interest(inotify, Interest::READABLE)?;
         let mut watcher = Self {
             inotify,
@@ -73,7 +76,10 @@ impl Watcher {
 
     /// Watches these files instead.
     pub(crate) fn set(&mut self, files: impl IntoIterator<Item = PathBuf>) {
-        self.files = files.into_iter().map(|file| std::path::absolute(&file).unwrap_or(file)).collect();
+        self.files = files
+            .into_iter()
+            .map(|file| std::path::absolute(&file).unwrap_or(file))
+            .collect();
         self.resolve();
     }
 
@@ -113,7 +119,9 @@ impl Watcher {
         loop {
             match reader.next() {
                 Ok(event) => {
-                    let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()).to_owned());
+                    let name = event
+                        .file_name()
+                        .map(|name| OsStr::from_bytes(name.to_bytes()).to_owned());
                     events.push((event.wd(), event.events(), name));
                 }
                 Err(rustix::io::Errno::AGAIN) => break,
@@ -135,7 +143,9 @@ impl Watcher {
             news.extend(self.files.iter().map(|file| (file.clone(), News::There)));
             return;
         }
-        let Some(folder) = self.folders.get(&watch) else { return };
+        let Some(folder) = self.folders.get(&watch) else {
+            return;
+        };
         // The folder itself was moved or removed: what its names led to is elsewhere now.
         if flags.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::IGNORED) {
             for file in folder.names.values().flatten() {
@@ -147,7 +157,9 @@ impl Watcher {
             }
             return;
         }
-        let Some((name, files)) = name.and_then(|name| folder.names.get_key_value(name)) else { return };
+        let Some((name, files)) = name.and_then(|name| folder.names.get_key_value(name)) else {
+            return;
+        };
         let what = if flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
             News::Gone
         } else if flags.contains(ReadFlags::CREATE) && is_being_written(&folder.path.join(name)) {
@@ -165,11 +177,20 @@ impl Watcher {
         let mut wanted: BTreeMap<PathBuf, BTreeMap<OsString, BTreeSet<PathBuf>>> = BTreeMap::new();
         for file in &self.files {
             for (folder, name) in stations(file) {
-                wanted.entry(folder).or_default().entry(name).or_default().insert(file.clone());
+                wanted
+                    .entry(folder)
+                    .or_default()
+                    .entry(name)
+                    .or_default()
+                    .insert(file.clone());
             }
         }
-        let gone: Vec<_> =
-            self.by_path.iter().filter(|(path, _)| !wanted.contains_key(*path)).map(|(path, id)| (path.clone(), *id)).collect();
+        let gone: Vec<_> = self
+            .by_path
+            .iter()
+            .filter(|(path, _)| !wanted.contains_key(*path))
+            .map(|(path, id)| (path.clone(), *id))
+            .collect();
         for (path, watch) in gone {
             self.by_path.remove(&path);
             self.folders.remove(&watch);
@@ -201,7 +222,8 @@ impl Watcher {
 /// Whether a new name is a file that somebody has just begun to write: its end will be told too. A symbolic link, a
 /// folder and a hard link are whole when they appear.
 fn is_being_written(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|facts| facts.is_file() && facts.nlink() == 1)
+    path.symlink_metadata()
+        .is_ok_and(|facts| facts.is_file() && facts.nlink() == 1)
 }
 
 /// The folders in which a change of a name changes what `file` is: that of the file itself and those of each symbolic
@@ -222,7 +244,9 @@ fn stations(file: &Path) -> Vec<(PathBuf, OsString)> {
             Ok(facts) if facts.is_symlink() && links < MAX_LINKS => {
                 links += 1;
                 stations.push((folder.clone(), name));
-                let Ok(target) = fs::read_link(&path) else { break };
+                let Ok(target) = fs::read_link(&path) else {
+                    break;
+                };
                 if target.is_absolute() {
                     folder = PathBuf::from("/");
                 }
@@ -265,7 +289,9 @@ mod tests {
 
     impl Scene {
         fn new() -> Self {
-            Self { temp: tempfile::tempdir().unwrap() }
+            Self {
+                temp: tempfile::tempdir().unwrap(),
+            }
         }
 
         fn path(&self, name: &str) -> PathBuf {
@@ -289,7 +315,9 @@ mod tests {
     }
 
     async fn told(watcher: &mut Watcher) -> BTreeSet<PathBuf> {
-        tokio::time::timeout(SOON, watcher.changed()).await.expect("a change is told")
+        tokio::time::timeout(SOON, watcher.changed())
+            .await
+            .expect("a change is told")
     }
 
     /// What was told of `change`, which is the first thing that is: reading, or other files, are not.
@@ -368,7 +396,11 @@ mod tests {
         let waiting = tokio::time::timeout(SOON, watcher.changed());
         let (changed, ()) = tokio::join!(waiting, async { fs::write(&file, "two").unwrap() });
         assert_eq!(changed.unwrap(), BTreeSet::from([file.clone()]));
-        assert_eq!(fs::read_to_string(&file).unwrap(), "two", "not told while the file was away");
+        assert_eq!(
+            fs::read_to_string(&file).unwrap(),
+            "two",
+            "not told while the file was away"
+        );
     }
 
     #[tokio::test]
@@ -399,7 +431,10 @@ mod tests {
         assert_eq!(told(&mut watcher).await, BTreeSet::from([b]));
         assert_eq!(watcher.folders.len(), 1, "one watch for each folder");
         fs::write(scene.path("missing"), "1").unwrap();
-        assert_eq!(told(&mut watcher).await, BTreeSet::from([scene.path("missing")]));
+        assert_eq!(
+            told(&mut watcher).await,
+            BTreeSet::from([scene.path("missing")])
+        );
     }
 
     #[test]

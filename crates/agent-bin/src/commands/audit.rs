@@ -10,30 +10,43 @@ use serde_json::{Value, json};
 use super::read;
 use crate::report::{Failure, Report, plural};
 
-pub(super) fn verify(files: &[PathBuf], key: Option<&Path>, head: Option<&Path>) -> Result<Report, Failure> {
+pub(super) fn verify(
+    files: &[PathBuf],
+    key: Option<&Path>,
+    head: Option<&Path>,
+) -> Result<Report, Failure> {
     let mut verify = Verify::new(AwsLc.algorithms());
     if let Some(path) = key {
         verify = verify.key(public_key(path)?);
     }
     if let Some(path) = head {
         let head = read_head_file(path).map_err(|error| Failure::file(path, "read", &error))?;
-        verify = verify.head(head.ok_or_else(|| Failure::cannot_tell(format!("{} is not there", path.display())))?);
+        verify = verify.head(
+            head.ok_or_else(|| Failure::cannot_tell(format!("{} is not there", path.display())))?,
+        );
     }
     for path in files {
         // To name the file that is not there; the check itself says only that one is not.
         std::fs::metadata(path).map_err(|error| Failure::file(path, "read", &error))?;
     }
-    let found = verify
-        .files(files)
-        .map_err(|error| Failure::cannot_tell(format!("the audit files cannot be read: {error}")))?;
-    let report = if found.is_intact() { Report::yes } else { Report::no };
+    let found = verify.files(files).map_err(|error| {
+        Failure::cannot_tell(format!("the audit files cannot be read: {error}"))
+    })?;
+    let report = if found.is_intact() {
+        Report::yes
+    } else {
+        Report::no
+    };
     Ok(report(text(&found), json(&found)))
 }
 
 fn public_key(path: &Path) -> Result<PublicKey, Failure> {
     let unusable = |what: &dyn std::fmt::Display| {
-        Failure::cannot_tell(format!("{} is not a public key in PEM: {what}", path.display()))
-            .hint("write one with `openssl pkey -in KEY -pubout`, or take it from the start record")
+        Failure::cannot_tell(format!(
+            "{} is not a public key in PEM: {what}",
+            path.display()
+        ))
+        .hint("write one with `openssl pkey -in KEY -pubout`, or take it from the start record")
     };
     let pem = read(path)?;
     let (_, der) = pem_rfc7468::decode_vec(&pem).map_err(|error| unusable(&error))?;
@@ -42,16 +55,29 @@ fn public_key(path: &Path) -> Result<PublicKey, Failure> {
 
 fn text(found: &Found) -> String {
     let at = |place: Place| format!("{}:{}", found.file(place).display(), place.line);
-    let findings = found.findings.iter().map(|finding| format!("{}: {}\n", at(finding.at), finding.problem));
-    let notes = found.notes.iter().map(|note| format!("{}: note: {}\n", at(note.at), note.remark));
+    let findings = found
+        .findings
+        .iter()
+        .map(|finding| format!("{}: {}\n", at(finding.at), finding.problem));
+    let notes = found
+        .notes
+        .iter()
+        .map(|note| format!("{}: note: {}\n", at(note.at), note.remark));
     let mut text: String = findings.chain(notes).collect();
     if found.left_out > 0 {
         text += &format!("… and {} more\n", found.left_out);
     }
-    let records = plural(usize::try_from(found.records).unwrap_or(usize::MAX), "record", "records");
+    let records = plural(
+        usize::try_from(found.records).unwrap_or(usize::MAX),
+        "record",
+        "records",
+    );
     text += &match found.findings.len() {
         0 => format!("{records}, nothing changed, missing or out of order\n"),
-        wrong => format!("{records}, {}\n", plural(wrong, "thing wrong", "things wrong")),
+        wrong => format!(
+            "{records}, {}\n",
+            plural(wrong, "thing wrong", "things wrong")
+        ),
     };
     match &found.vouched {
         Some(head) => {
@@ -60,7 +86,11 @@ fn text(found: &Found) -> String {
                 head.seq,
                 head.time,
                 head.key,
-                plural(usize::try_from(found.unsigned).unwrap_or(usize::MAX), "record", "records"),
+                plural(
+                    usize::try_from(found.unsigned).unwrap_or(usize::MAX),
+                    "record",
+                    "records"
+                ),
             );
         }
         None => text += "no signed head: nobody vouches for these records\n",

@@ -1,15 +1,15 @@
 //! `authority rotate`: replaces the signing keys now.
 
 use plastron_wire::agent::v1::{
-    Authority, AuthorityKind as ProtoKind, AuthorityPhase, RotateAuthorityRequest, RotateAuthorityResponse,
-    agent_client::AgentClient,
+    Authority, AuthorityKind as ProtoKind, AuthorityPhase, RotateAuthorityRequest,
+    RotateAuthorityResponse, agent_client::AgentClient,
 };
 use serde_json::{Value, json};
 
 use crate::{
     calendar::{distance, now, rfc3339, unix_seconds},
     cli::{self, AuthorityKind},
-    client::Client,
+    client::{Client, with_header},
     report::{Failure, Report, block},
 };
 
@@ -21,19 +21,32 @@ pub(super) async fn rotate(kind: AuthorityKind, agent: &cli::Agent) -> Result<Re
         AuthorityKind::Jwt => ProtoKind::Jwt,
     };
     let request = RotateAuthorityRequest { kind: kind.into() };
-    let response = client.answer(AgentClient::new(client.channel.clone()).rotate_authority(request)).await?.into_inner();
-    Ok(Report::yes(text(&response, unix_seconds(now())), json(&response)))
+    let response = client
+        .answer(AgentClient::new(client.channel.clone()).rotate_authority(with_header(request)))
+        .await?
+        .into_inner();
+    Ok(Report::yes(
+        text(&response, unix_seconds(now())),
+        json(&response),
+    ))
 }
 
 fn text(response: &RotateAuthorityResponse, now: i64) -> String {
-    let mut text: String = response.done.iter().map(|done| format!("{done}\n")).collect();
+    let mut text: String = response
+        .done
+        .iter()
+        .map(|done| format!("{done}\n"))
+        .collect();
     for authority in &response.authorities {
         let end = authority.not_after.map_or(0, |time| time.seconds);
         let heading = format!("{} authority, {}", kind(authority), phase(authority));
-        text += &block(&heading, &[
-            ("id", authority.id.clone()),
-            ("ends", format!("{} ({})", rfc3339(end), distance(end, now))),
-        ]);
+        text += &block(
+            &heading,
+            &[
+                ("id", authority.id.clone()),
+                ("ends", format!("{} ({})", rfc3339(end), distance(end, now))),
+            ],
+        );
     }
     text + &format!("bundle sequence {}\n", response.bundle_sequence)
 }
@@ -85,7 +98,10 @@ mod tests {
                 id: "k1".into(),
                 phase: AuthorityPhase::Active.into(),
                 not_before: None,
-                not_after: Some(prost_types::Timestamp { seconds: 3600, nanos: 0 }),
+                not_after: Some(prost_types::Timestamp {
+                    seconds: 3600,
+                    nanos: 0,
+                }),
             }],
             bundle_sequence: 3,
             done: vec!["prepared k1".into(), "activated k1".into()],

@@ -46,5 +46,8 @@ pub(super) fn check(flags: &cli::Check) -> Result<Report, Failure> {
 
 /// Every key with the value in force, as it would be written.
 fn shown(settings: &Settings) -> Value {
-    KEYS.iter().map(|key| (key.name.to_owned(), json!((key.shown)(settings)))).collect::<Map<_, _>>().into()
+    KEYS.iter()
+        .map(|key| (key.name.to_owned(), json!((key.shown)(settings))))
+        .collect::<Map<_, _>>()
+        .into()
 }

@@ -17,7 +17,8 @@ const KINDS: [&str; 1] = ["unix"];
 
 pub(super) fn import(file: &Path) -> Result<Report, Failure> {
     let import = spire::import(&read(file)?, &KINDS).map_err(|error| {
-        Failure::no(format!("{}: {error}", file.display())).hint("give what `spire-server entry show -output json` printed")
+        Failure::no(format!("{}: {error}", file.display()))
+            .hint("give what `spire-server entry show -output json` printed")
     })?;
     let text: String = import.entries.iter().map(toml).collect();
     let json = json!({
@@ -30,16 +31,31 @@ pub(super) fn import(file: &Path) -> Result<Report, Failure> {
         })).collect::<Value>(),
     });
     let mut report = Report::yes(text, json);
-    let left_out = import.notes.iter().filter(|note| note.loss.is_whole()).count();
+    let left_out = import
+        .notes
+        .iter()
+        .filter(|note| note.loss.is_whole())
+        .count();
     report.notes = import.notes.iter().map(ToString::to_string).collect();
-    report.notes.push(format!("{} imported, {left_out} left out", plural(import.entries.len(), "entry", "entries")));
+    report.notes.push(format!(
+        "{} imported, {left_out} left out",
+        plural(import.entries.len(), "entry", "entries")
+    ));
     Ok(report)
 }
 
 fn toml(entry: &RegistrationEntry) -> String {
-    let mut text = format!("[[entry]]\nid = {}\nspiffe_id = {}\n", quoted(entry.id.as_str()), quoted(entry.spiffe_id.as_str()));
-    let list = |items: &mut dyn Iterator<Item = &str>| items.map(quoted).collect::<Vec<_>>().join(", ");
-    text += &format!("selectors = [{}]\n", list(&mut entry.selectors.iter().map(|selector| selector.as_str())));
+    let mut text = format!(
+        "[[entry]]\nid = {}\nspiffe_id = {}\n",
+        quoted(entry.id.as_str()),
+        quoted(entry.spiffe_id.as_str())
+    );
+    let list =
+        |items: &mut dyn Iterator<Item = &str>| items.map(quoted).collect::<Vec<_>>().join(", ");
+    text += &format!(
+        "selectors = [{}]\n",
+        list(&mut entry.selectors.iter().map(|selector| selector.as_str()))
+    );
     if let Some(ttl) = entry.x509_svid_ttl {
         text += &format!("x509_svid_ttl = \"{}\"\n", config::show_duration(ttl));
     }
@@ -47,13 +63,19 @@ fn toml(entry: &RegistrationEntry) -> String {
         text += &format!("jwt_svid_ttl = \"{}\"\n", config::show_duration(ttl));
     }
     if !entry.dns_names.is_empty() {
-        text += &format!("dns_names = [{}]\n", list(&mut entry.dns_names.iter().map(|name| &**name)));
+        text += &format!(
+            "dns_names = [{}]\n",
+            list(&mut entry.dns_names.iter().map(|name| &**name))
+        );
     }
     if !entry.hint.is_empty() {
         text += &format!("hint = {}\n", quoted(&entry.hint));
     }
     if !entry.federates_with.is_empty() {
-        text += &format!("federates_with = [{}]\n", list(&mut entry.federates_with.iter().map(|name| name.as_str())));
+        text += &format!(
+            "federates_with = [{}]\n",
+            list(&mut entry.federates_with.iter().map(|name| name.as_str()))
+        );
     }
     if let Some(end) = entry.expires_at {
         text += &format!("expires_at = {}\n", rfc3339(unix_seconds(end)));
@@ -90,8 +112,10 @@ mod tests {
     #[test]
     fn what_is_written_is_read_as_the_same_entry() {
         // S-83 +
-        let selectors: Selectors =
-            ["unix:uid:1000", "unix:path:/srv/\"odd\" name"].iter().map(|text| text.parse().unwrap()).collect();
+        let selectors: Selectors = ["unix:uid:1000", "unix:path:/srv/\"odd\" name"]
+            .iter()
+            .map(|text| text.parse().unwrap())
+            .collect();
         let entry = RegistrationEntry::builder("spiffe://td/cart".parse().unwrap(), selectors)
             .id("cart-1".parse().unwrap())
             .x509_svid_ttl(Duration::from_secs(90))
@@ -103,7 +127,8 @@ mod tests {
             .build()
             .unwrap();
         let file = format!("trust_domain = \"td\"\n{}{}", toml(&entry), "");
-        let checked = config::check(&file, Path::new("/agent.toml"), &[]).unwrap_or_else(|error| panic!("{error}\n{file}"));
+        let checked = config::check(&file, Path::new("/agent.toml"), &[])
+            .unwrap_or_else(|error| panic!("{error}\n{file}"));
         assert_eq!(checked.settings.entries, [entry]);
     }
 
@@ -115,11 +140,25 @@ mod tests {
             "parent_id": {"trust_domain": "td", "path": "/node"}, "selectors": [{"type": "unix", "value": "uid:1000"}],
             "admin": true}]}"#).unwrap();
         let report = import(&file).unwrap();
-        assert!(report.text.contains("selectors = [\"unix:uid:1000\"]"), "{}", report.text);
-        assert!(report.notes.iter().any(|note| note.contains("administer")), "{:?}", report.notes);
+        assert!(
+            report.text.contains("selectors = [\"unix:uid:1000\"]"),
+            "{}",
+            report.text
+        );
+        assert!(
+            report.notes.iter().any(|note| note.contains("administer")),
+            "{:?}",
+            report.notes
+        );
         assert_eq!(report.json["entries"][0]["id"], "1");
 
         std::fs::write(&file, "[]").unwrap();
-        assert!(import(&file).unwrap_err().hint.unwrap().contains("spire-server entry show"));
+        assert!(
+            import(&file)
+                .unwrap_err()
+                .hint
+                .unwrap()
+                .contains("spire-server entry show")
+        );
     }
 }

@@ -5,13 +5,15 @@ use std::path::Path;
 use plastron_attest::{Attested, Evidence, Interest, WorkloadAttestor};
 use plastron_attest_unix::{Processes, UnixAttestor};
 use plastron_entry::{EntryIndex, RegistrationEntry};
-use plastron_wire::agent::v1::{self as proto, ExplainRequest, ExplainResponse, agent_client::AgentClient};
+use plastron_wire::agent::v1::{
+    self as proto, ExplainRequest, ExplainResponse, agent_client::AgentClient,
+};
 use serde_json::{Value, json};
 
 use crate::{
     calendar::now,
     cli,
-    client::Client,
+    client::{Client, with_header},
     config::{self, ConfigError},
     report::{Failure, Outcome, Report, block},
     run::attestor_options,
@@ -26,40 +28,70 @@ pub(super) async fn explain(flags: &cli::Explain) -> Result<Report, Failure> {
         None => {
             let client = Client::connect(&flags.agent).await?;
             let request = ExplainRequest { pid: flags.pid };
-            client.answer(AgentClient::new(client.channel.clone()).explain(request)).await?.into_inner()
+            client
+                .answer(AgentClient::new(client.channel.clone()).explain(with_header(request)))
+                .await?
+                .into_inner()
         }
     };
-    let outcome = if response.matching.is_empty() { Outcome::No } else { Outcome::Yes };
-    Ok(Report { outcome, ..Report::yes(text(&response), json(&response)) })
+    let outcome = if response.matching.is_empty() {
+        Outcome::No
+    } else {
+        Outcome::Yes
+    };
+    Ok(Report {
+        outcome,
+        ..Report::yes(text(&response), json(&response))
+    })
 }
 
 /// What an agent with this configuration would say, as far as the user of this command may look.
 async fn by_configuration(pid: i32, file: &Path) -> Result<ExplainResponse, Failure> {
     let settings = match config::load(file, &[]) {
         Ok(checked) => checked.settings,
-        Err(error @ ConfigError::Unreadable { .. }) => return Err(Failure::cannot_tell(error.to_string())),
+        Err(error @ ConfigError::Unreadable { .. }) => {
+            return Err(Failure::cannot_tell(error.to_string()));
+        }
         Err(error) => return Err(Failure::no(error.to_string())),
     };
-    let unseen = |error: &dyn std::fmt::Display| Failure::cannot_tell(format!("process {pid} cannot be looked at: {error}"));
-    let peer = Processes::default().peer_of_pid(pid).map_err(|error| unseen(&error))?;
+    let unseen = |error: &dyn std::fmt::Display| {
+        Failure::cannot_tell(format!("process {pid} cannot be looked at: {error}"))
+    };
+    let peer = Processes::default()
+        .peer_of_pid(pid)
+        .map_err(|error| unseen(&error))?;
     let attestor = UnixAttestor::new(attestor_options(&settings));
-    let evidence = match attestor.attest(&peer, &Interest::all()).await.map_err(|error| unseen(&error))? {
+    let evidence = match attestor
+        .attest(&peer, &Interest::all())
+        .await
+        .map_err(|error| unseen(&error))?
+    {
         Attested::Evidence(evidence) => evidence,
         _ => Evidence::default(),
     };
     let index = EntryIndex::new(settings.entries);
-    let near = index.nearest(&evidence.selectors, NEAR).into_iter().map(|near| proto::NearEntry {
-        missing_selectors: near.missing.iter().map(ToString::to_string).collect(),
-        entry: Some(entry(&near.entry)),
-    });
+    let near = index
+        .nearest(&evidence.selectors, NEAR)
+        .into_iter()
+        .map(|near| proto::NearEntry {
+            missing_selectors: near.missing.iter().map(ToString::to_string).collect(),
+            entry: Some(entry(&near.entry)),
+        });
     Ok(ExplainResponse {
         selectors: evidence.selectors.iter().map(ToString::to_string).collect(),
         missing: evidence
             .missing
             .iter()
-            .map(|missing| proto::Missing { what: missing.what.into(), why: missing.why.to_string() })
+            .map(|missing| proto::Missing {
+                what: missing.what.into(),
+                why: missing.why.to_string(),
+            })
             .collect(),
-        matching: index.matching(&evidence.selectors, now()).iter().map(|matching| entry(matching)).collect(),
+        matching: index
+            .matching(&evidence.selectors, now())
+            .iter()
+            .map(|matching| entry(matching))
+            .collect(),
         near: near.collect(),
         facts: Some(facts(&evidence)),
     })
@@ -75,7 +107,12 @@ fn entry(entry: &RegistrationEntry) -> proto::Entry {
 }
 
 fn facts(evidence: &Evidence) -> proto::Facts {
-    let value = |name: &str| evidence.selectors.iter().find_map(|selector| selector.as_str().strip_prefix(name));
+    let value = |name: &str| {
+        evidence
+            .selectors
+            .iter()
+            .find_map(|selector| selector.as_str().strip_prefix(name))
+    };
     let facts = &evidence.facts;
     proto::Facts {
         pid: facts.pid,
@@ -99,37 +136,59 @@ fn text(response: &ExplainResponse) -> String {
     };
     let groups: Vec<_> = facts.groups.iter().map(ToString::to_string).collect();
     let entry = |entry: &proto::Entry| {
-        let hint = if entry.hint.is_empty() { String::new() } else { format!(", hint {}", entry.hint) };
+        let hint = if entry.hint.is_empty() {
+            String::new()
+        } else {
+            format!(", hint {}", entry.hint)
+        };
         format!("{} (entry {}{hint})", entry.spiffe_id, entry.id)
     };
-    let mut text = block(&format!("process {}", facts.pid), &[
-        ("user", id(facts.uid, facts.user)),
-        ("group", id(facts.gid, facts.group)),
-        ("groups", groups.join(", ")),
-        ("program", facts.path.unwrap_or_default()),
-        ("sha256", facts.sha256.unwrap_or_default()),
-    ]);
+    let mut text = block(
+        &format!("process {}", facts.pid),
+        &[
+            ("user", id(facts.uid, facts.user)),
+            ("group", id(facts.gid, facts.group)),
+            ("groups", groups.join(", ")),
+            ("program", facts.path.unwrap_or_default()),
+            ("sha256", facts.sha256.unwrap_or_default()),
+        ],
+    );
     text += &section("has", response.selectors.iter().cloned());
-    text += &section("could not be seen", response.missing.iter().map(|missing| format!("{}: {}", missing.what, missing.why)));
+    text += &section(
+        "could not be seen",
+        response
+            .missing
+            .iter()
+            .map(|missing| format!("{}: {}", missing.what, missing.why)),
+    );
     text += &section("gets", response.matching.iter().map(entry));
     if response.matching.is_empty() {
         text += "gets nothing: no entry asks for these selectors alone\n";
     }
-    text + &section("does not get", response.near.iter().filter_map(|near| {
-        Some(format!("{}: lacks {}", entry(near.entry.as_ref()?), near.missing_selectors.join(", ")))
-    }))
+    text + &section(
+        "does not get",
+        response.near.iter().filter_map(|near| {
+            Some(format!(
+                "{}: lacks {}",
+                entry(near.entry.as_ref()?),
+                near.missing_selectors.join(", ")
+            ))
+        }),
+    )
 }
 
 /// Lines below a heading; nothing without lines.
 fn section(heading: &str, lines: impl Iterator<Item = String>) -> String {
     let lines: String = lines.map(|line| format!("  {line}\n")).collect();
-    if lines.is_empty() { lines } else { format!("{heading}\n{lines}") }
+    if lines.is_empty() {
+        lines
+    } else {
+        format!("{heading}\n{lines}")
+    }
 }
 
 fn json(response: &ExplainResponse) -> Value {
-    let entry = |entry: &proto::Entry| {
-        json!({ "id": entry.id, "spiffe_id": entry.spiffe_id, "selectors": entry.selectors, "hint": entry.hint })
-    };
+    let entry = |entry: &proto::Entry| json!({ "id": entry.id, "spiffe_id": entry.spiffe_id, "selectors": entry.selectors, "hint": entry.hint });
     json!({
         "facts": response.facts.as_ref().map(|facts| json!({
             "pid": facts.pid,
@@ -165,9 +224,18 @@ mod tests {
             hint: hint.into(),
         };
         let response = ExplainResponse {
-            facts: Some(proto::Facts { pid: 7, uid: Some(1000), user: Some("cart".into()), gid: Some(5), ..Default::default() }),
+            facts: Some(proto::Facts {
+                pid: 7,
+                uid: Some(1000),
+                user: Some("cart".into()),
+                gid: Some(5),
+                ..Default::default()
+            }),
             selectors: vec!["unix:gid:5".into(), "unix:uid:1000".into()],
-            missing: vec![proto::Missing { what: "unix:path".into(), why: "no CAP_SYS_PTRACE".into() }],
+            missing: vec![proto::Missing {
+                what: "unix:path".into(),
+                why: "no CAP_SYS_PTRACE".into(),
+            }],
             matching: vec![entry("e1", "spiffe://td/cart", "cart")],
             near: vec![proto::NearEntry {
                 entry: Some(entry("e2", "spiffe://td/pay", "")),
@@ -180,7 +248,10 @@ mod tests {
              unix:path: no CAP_SYS_PTRACE\ngets\n  spiffe://td/cart (entry e1, hint cart)\ndoes not get\n  spiffe://td/pay \
              (entry e2): lacks unix:uid:1001\n"
         );
-        assert_eq!(json(&response)["near"][0]["missing_selectors"], json!(["unix:uid:1001"]));
+        assert_eq!(
+            json(&response)["near"][0]["missing_selectors"],
+            json!(["unix:uid:1001"])
+        );
         assert_eq!(json(&response)["facts"]["path"], Value::Null);
     }
 
@@ -190,7 +261,8 @@ mod tests {
         let file = temp.path().join("agent.toml");
         let uid = rustix::process::geteuid().as_raw();
         let write = |uid: u32| {
-            let entry = format!("spiffe_id = \"spiffe://td/me\"\nselectors = [\"unix:uid:{uid}\"]\n");
+            let entry =
+                format!("spiffe_id = \"spiffe://td/me\"\nselectors = [\"unix:uid:{uid}\"]\n");
             std::fs::write(&file, format!("trust_domain = \"td\"\n[[entry]]\n{entry}")).unwrap();
         };
         let pid = std::process::id().cast_signed();

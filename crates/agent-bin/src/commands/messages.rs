@@ -49,15 +49,23 @@ impl Message for proto::X509svidResponse {
                         fields.push(("WARNING", format!("the certificate is of {named}")));
                     }
                     fields.extend(view.fields);
-                    fields.push(("chain", plural(chain.count() + 1, "certificate", "certificates")));
+                    fields.push((
+                        "chain",
+                        plural(chain.count() + 1, "certificate", "certificates"),
+                    ));
                 }
-                Some(Err(error)) => fields.push(("WARNING", format!("the certificate cannot be read: {error}"))),
+                Some(Err(error)) => fields.push((
+                    "WARNING",
+                    format!("the certificate cannot be read: {error}"),
+                )),
                 None => fields.push(("WARNING", "there is no certificate".to_owned())),
             }
             fields.push(("bundle", authorities(&svid.bundle)));
             text += &block(&svid.spiffe_id, &fields);
         }
-        text + &bundle_lines("federates with ", &self.federated_bundles, |bundle| authorities(bundle))
+        text + &bundle_lines("federates with ", &self.federated_bundles, |bundle| {
+            authorities(bundle)
+        })
     }
 }
 
@@ -75,7 +83,10 @@ impl Message for proto::X509BundlesResponse {
             for certificate in certificates(bundle) {
                 let fields = match certificate {
                     Ok(certificate) => credential::certificate(&certificate, now).fields,
-                    Err(error) => vec![("WARNING", format!("the certificate cannot be read: {error}"))],
+                    Err(error) => vec![(
+                        "WARNING",
+                        format!("the certificate cannot be read: {error}"),
+                    )],
                 };
                 text += &block(&format!("X.509 authority of {trust_domain}"), &fields);
             }
@@ -86,7 +97,9 @@ impl Message for proto::X509BundlesResponse {
 
 impl Message for proto::JwtsvidResponse {
     fn json(&self) -> Value {
-        let svids = self.svids.iter().map(|svid| json!({ "spiffe_id": svid.spiffe_id, "svid": svid.svid, "hint": svid.hint }));
+        let svids = self.svids.iter().map(
+            |svid| json!({ "spiffe_id": svid.spiffe_id, "svid": svid.svid, "hint": svid.hint }),
+        );
         json!({ "svids": svids.collect::<Value>() })
     }
 
@@ -110,19 +123,32 @@ impl Message for proto::JwtBundlesResponse {
     }
 
     fn text(&self, _: i64) -> String {
-        bundle_lines("", &self.bundles, |jwks| match BundleDocument::parse(jwks) {
-            Ok(document) => plural(document.keys().len(), "JWT authority", "JWT authorities"),
-            Err(error) => format!("WARNING: cannot be read: {error}"),
+        bundle_lines("", &self.bundles, |jwks| {
+            match BundleDocument::parse(jwks) {
+                Ok(document) => plural(document.keys().len(), "JWT authority", "JWT authorities"),
+                Err(error) => format!("WARNING: cannot be read: {error}"),
+            }
         })
     }
 }
 
 fn bundles<B: AsRef<[u8]>>(bundles: &BTreeMap<String, B>) -> Value {
-    bundles.iter().map(|(name, bundle)| (name.clone(), Value::String(base64(bundle.as_ref())))).collect::<Map<_, _>>().into()
+    bundles
+        .iter()
+        .map(|(name, bundle)| (name.clone(), Value::String(base64(bundle.as_ref()))))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
-fn bundle_lines<B: AsRef<[u8]>>(before: &str, bundles: &BTreeMap<String, B>, what: impl Fn(&[u8]) -> String) -> String {
-    bundles.iter().map(|(name, bundle)| format!("{before}{name} ({})\n", what(bundle.as_ref()))).collect()
+fn bundle_lines<B: AsRef<[u8]>>(
+    before: &str,
+    bundles: &BTreeMap<String, B>,
+    what: impl Fn(&[u8]) -> String,
+) -> String {
+    bundles
+        .iter()
+        .map(|(name, bundle)| format!("{before}{name} ({})\n", what(bundle.as_ref())))
+        .collect()
 }
 
 /// How many certificates follow one another.
@@ -135,7 +161,12 @@ fn authorities(der: &[u8]) -> String {
 
 /// Claims of a validated token. The wire has all numbers as floating point; whole ones are shown whole.
 pub(super) fn claims(claims: &prost_types::Struct) -> Value {
-    claims.fields.iter().map(|(name, value)| (name.clone(), claim(value))).collect::<Map<_, _>>().into()
+    claims
+        .fields
+        .iter()
+        .map(|(name, value)| (name.clone(), claim(value)))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn claim(value: &prost_types::Value) -> Value {
@@ -144,7 +175,9 @@ fn claim(value: &prost_types::Value) -> Value {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match &value.kind {
         Some(Kind::BoolValue(value)) => json!(value),
-        Some(Kind::NumberValue(value)) if value.fract() == 0.0 && value.abs() < EXACT => json!(*value as i64),
+        Some(Kind::NumberValue(value)) if value.fract() == 0.0 && value.abs() < EXACT => {
+            json!(*value as i64)
+        }
         Some(Kind::NumberValue(value)) => json!(value),
         Some(Kind::StringValue(value)) => json!(value),
         Some(Kind::ListValue(list)) => list.values.iter().map(claim).collect(),
@@ -183,20 +216,39 @@ mod tests {
             })
         );
         let jwt = proto::JwtsvidResponse {
-            svids: vec![proto::Jwtsvid { spiffe_id: "spiffe://td/a".into(), svid: "t".into(), hint: String::new() }],
+            svids: vec![proto::Jwtsvid {
+                spiffe_id: "spiffe://td/a".into(),
+                svid: "t".into(),
+                hint: String::new(),
+            }],
         };
-        assert_eq!(jwt.json(), json!({ "svids": [{ "spiffe_id": "spiffe://td/a", "svid": "t", "hint": "" }] }));
+        assert_eq!(
+            jwt.json(),
+            json!({ "svids": [{ "spiffe_id": "spiffe://td/a", "svid": "t", "hint": "" }] })
+        );
         let bundles = [("spiffe://td".to_owned(), vec![7].into())];
-        let x509 = proto::X509BundlesResponse { crl: vec![], bundles: bundles.clone().into() };
-        assert_eq!(x509.json(), json!({ "crl": [], "bundles": { "spiffe://td": "Bw==" } }));
-        let jwt = proto::JwtBundlesResponse { bundles: bundles.into() };
+        let x509 = proto::X509BundlesResponse {
+            crl: vec![],
+            bundles: bundles.clone().into(),
+        };
+        assert_eq!(
+            x509.json(),
+            json!({ "crl": [], "bundles": { "spiffe://td": "Bw==" } })
+        );
+        let jwt = proto::JwtBundlesResponse {
+            bundles: bundles.into(),
+        };
         assert_eq!(jwt.json(), json!({ "bundles": { "spiffe://td": "Bw==" } }));
     }
 
     #[test]
     fn what_cannot_be_read_is_said_to_people() {
         let response = proto::X509svidResponse {
-            svids: vec![proto::X509svid { spiffe_id: "spiffe://td/a".into(), x509_svid: vec![1].into(), ..Default::default() }],
+            svids: vec![proto::X509svid {
+                spiffe_id: "spiffe://td/a".into(),
+                x509_svid: vec![1].into(),
+                ..Default::default()
+            }],
             ..Default::default()
         };
         assert!(response.text(0).contains("WARNING"), "{}", response.text(0));
@@ -210,13 +262,20 @@ mod tests {
             ("exp", Kind::NumberValue(1_893_456_300.0)),
             ("ratio", Kind::NumberValue(0.5)),
             ("sub", Kind::StringValue("spiffe://td/a".into())),
-            ("aud", Kind::ListValue(ListValue { values: vec![value(Kind::StringValue("x".into()))] })),
+            (
+                "aud",
+                Kind::ListValue(ListValue {
+                    values: vec![value(Kind::StringValue("x".into()))],
+                }),
+            ),
             ("admin", Kind::BoolValue(true)),
             ("none", Kind::NullValue(0)),
         ];
         let fields = fields.map(|(name, kind)| (name.to_owned(), value(kind)));
         assert_eq!(
-            claims(&Struct { fields: fields.into() }),
+            claims(&Struct {
+                fields: fields.into()
+            }),
             json!({ "exp": 1_893_456_300, "ratio": 0.5, "sub": "spiffe://td/a", "aud": ["x"], "admin": true, "none": null })
         );
     }

@@ -24,7 +24,10 @@ use crate::{
 /// What a file holds.
 enum Content {
     /// Certificates in DER, and private keys, in the order of the file.
-    X509 { certificates: Vec<Vec<u8>>, keys: Vec<Vec<u8>> },
+    X509 {
+        certificates: Vec<Vec<u8>>,
+        keys: Vec<Vec<u8>>,
+    },
     /// A compact JWS.
     Token(String),
 }
@@ -49,7 +52,10 @@ pub(super) fn show(files: &[PathBuf]) -> Result<Report, Failure> {
 
 fn show_one(file: &Path, content: &Content, now: i64, report: &mut Report, shown: &mut Vec<Value>) {
     let mut add = |kind: &str, heading: &str, view: View| {
-        let mut fields = vec![("file", file.display().to_string()), ("is", kind.to_owned())];
+        let mut fields = vec![
+            ("file", file.display().to_string()),
+            ("is", kind.to_owned()),
+        ];
         fields.extend(view.fields);
         report.text += &block(heading, &fields);
         let mut json = json!({ "file": file, "kind": kind });
@@ -60,7 +66,11 @@ fn show_one(file: &Path, content: &Content, now: i64, report: &mut Report, shown
     };
     match content {
         Content::Token(token) => match credential::token(token, now) {
-            Some(view) => add("JWT-SVID", &view.id.clone().unwrap_or_else(|| "no subject".into()), view),
+            Some(view) => add(
+                "JWT-SVID",
+                &view.id.clone().unwrap_or_else(|| "no subject".into()),
+                view,
+            ),
             None => report.outcome = Outcome::No,
         },
         Content::X509 { certificates, keys } => {
@@ -78,7 +88,11 @@ fn show_one(file: &Path, content: &Content, now: i64, report: &mut Report, shown
                         add(kind, &heading, view);
                     }
                     Err(error) => {
-                        let view = View { id: None, fields: vec![("WARNING", error.to_string())], json: json!({ "error": error.to_string() }) };
+                        let view = View {
+                            id: None,
+                            fields: vec![("WARNING", error.to_string())],
+                            json: json!({ "error": error.to_string() }),
+                        };
                         report.outcome = Outcome::No;
                         add("certificate", "unreadable certificate", view);
                     }
@@ -90,9 +104,20 @@ fn show_one(file: &Path, content: &Content, now: i64, report: &mut Report, shown
                         let kind = credential::key_kind(key.public_key().kind());
                         (kind.clone(), json!({ "key_type": kind }))
                     }
-                    Err(error) => (format!("WARNING: {error}"), json!({ "error": error.to_string() })),
+                    Err(error) => (
+                        format!("WARNING: {error}"),
+                        json!({ "error": error.to_string() }),
+                    ),
                 };
-                add("private key", "a private key, which is not shown", View { id: None, fields: vec![("key", text)], json });
+                add(
+                    "private key",
+                    "a private key, which is not shown",
+                    View {
+                        id: None,
+                        fields: vec![("key", text)],
+                        json,
+                    },
+                );
             }
         }
     }
@@ -101,20 +126,40 @@ fn show_one(file: &Path, content: &Content, now: i64, report: &mut Report, shown
 /// What a certificate is, and what is wrong with it as that.
 fn sort(certificate: &Certificate<'_>, number: usize) -> (&'static str, Option<String>) {
     if number > 0 || certificate.is_ca() {
-        let kind = if certificate.is_self_issued() { "X.509 authority" } else { "intermediate" };
-        return (kind, (!certificate.is_ca()).then(|| "it may not sign certificates".to_owned()));
+        let kind = if certificate.is_self_issued() {
+            "X.509 authority"
+        } else {
+            "intermediate"
+        };
+        return (
+            kind,
+            (!certificate.is_ca()).then(|| "it may not sign certificates".to_owned()),
+        );
     }
     // Without bundles, the verifier comes as far as the rules for leaves, and then knows no trust domain.
-    let middle = UnixTime::since_unix_epoch(std::time::Duration::from_secs(certificate.not_after().as_secs()));
-    let verified = X509Verifier::new(AwsLc.algorithms()).verify(&[certificate.der()], &BundleSet::new(), middle);
+    let middle = UnixTime::since_unix_epoch(std::time::Duration::from_secs(
+        certificate.not_after().as_secs(),
+    ));
+    let verified = X509Verifier::new(AwsLc.algorithms()).verify(
+        &[certificate.der()],
+        &BundleSet::new(),
+        middle,
+    );
     match verified {
         Err(VerifyError::UnknownTrustDomain(_)) | Ok(_) => ("X509-SVID", None),
         Err(error) => ("certificate", Some(format!("not an X509-SVID: {error}"))),
     }
 }
 
-pub(super) fn verify(bundles: &[String], audiences: &[String], file: &Path) -> Result<Report, Failure> {
-    let bundles = bundles.iter().map(|text| bundle(text)).collect::<Result<BundleSet, _>>()?;
+pub(super) fn verify(
+    bundles: &[String],
+    audiences: &[String],
+    file: &Path,
+) -> Result<Report, Failure> {
+    let bundles = bundles
+        .iter()
+        .map(|text| bundle(text))
+        .collect::<Result<BundleSet, _>>()?;
     let seconds = u64::try_from(unix_seconds(now())).unwrap_or_default();
     let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
     let verdict = match content(file)? {
@@ -127,8 +172,11 @@ pub(super) fn verify(bundles: &[String], audiences: &[String], file: &Path) -> R
         }
         Some(Content::Token(token)) => {
             if audiences.is_empty() {
-                return Err(Failure::cannot_tell(format!("{} is a JWT-SVID, which is valid for somebody", file.display()))
-                    .hint("say with --audience for whom it has to be meant"));
+                return Err(Failure::cannot_tell(format!(
+                    "{} is a JWT-SVID, which is valid for somebody",
+                    file.display()
+                ))
+                .hint("say with --audience for whom it has to be meant"));
             }
             let audiences: Vec<&str> = audiences.iter().map(String::as_str).collect();
             JwtVerifier::new(AwsLc.algorithms())
@@ -142,7 +190,10 @@ pub(super) fn verify(bundles: &[String], audiences: &[String], file: &Path) -> R
         Ok((id, until)) => {
             let until = rfc3339(i64::try_from(until.as_secs()).unwrap_or(i64::MAX));
             let text = block(&id, &[("valid", format!("yes, until {until}"))]);
-            Report::yes(text, json!({ "valid": true, "spiffe_id": id, "valid_until": until, "error": null }))
+            Report::yes(
+                text,
+                json!({ "valid": true, "spiffe_id": id, "valid_until": until, "error": null }),
+            )
         }
         Err(why) => Report::no(
             format!("{}: not valid: {why}\n", file.display()),
@@ -154,17 +205,25 @@ pub(super) fn verify(bundles: &[String], audiences: &[String], file: &Path) -> R
 /// A bundle as `TD=FILE`: a bundle document, PEM, or DER.
 fn bundle(text: &str) -> Result<Bundle, Failure> {
     let (name, file) = text.split_once('=').ok_or_else(|| {
-        Failure::cannot_tell(format!("--bundle {text}: no trust domain")).hint("write --bundle example.org=FILE")
+        Failure::cannot_tell(format!("--bundle {text}: no trust domain"))
+            .hint("write --bundle example.org=FILE")
     })?;
     let trust_domain = TrustDomain::from_name_or_id(name).map_err(|error| {
-        Failure::cannot_tell(format!("--bundle {text}: {error}")).hint("write --bundle example.org=FILE")
+        Failure::cannot_tell(format!("--bundle {text}: {error}"))
+            .hint("write --bundle example.org=FILE")
     })?;
     let path = Path::new(file);
     let bytes = read(path)?;
-    let unusable = |error: &dyn std::fmt::Display| Failure::cannot_tell(format!("{file} is not a bundle: {error}"));
-    let parsed = crate::bundle_file::parse(trust_domain, &bytes).map_err(|error| unusable(&error))?;
+    let unusable = |error: &dyn std::fmt::Display| {
+        Failure::cannot_tell(format!("{file} is not a bundle: {error}"))
+    };
+    let parsed =
+        crate::bundle_file::parse(trust_domain, &bytes).map_err(|error| unusable(&error))?;
     match parsed.bundle.is_empty() {
-        true => Err(unusable(&format!("{} left out, and nothing else in it", plural(parsed.skipped.len(), "key", "keys")))),
+        true => Err(unusable(&format!(
+            "{} left out, and nothing else in it",
+            plural(parsed.skipped.len(), "key", "keys")
+        ))),
         false => Ok(parsed.bundle),
     }
 }
@@ -172,13 +231,19 @@ fn bundle(text: &str) -> Result<Bundle, Failure> {
 /// What a file holds; `None` when it is nothing of ours.
 fn content(file: &Path) -> Result<Option<Content>, Failure> {
     let bytes = read(file)?;
-    let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(der(&bytes)) };
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        return Ok(der(&bytes));
+    };
     if text.contains("-----BEGIN ") {
         return Ok(Some(pem(text)));
     }
     let token = text.trim();
     let parts: Vec<_> = token.split('.').collect();
-    if parts.len() == 3 && parts.iter().all(|part| Base64UrlUnpadded::decode_vec(part).is_ok()) {
+    if parts.len() == 3
+        && parts
+            .iter()
+            .all(|part| Base64UrlUnpadded::decode_vec(part).is_ok())
+    {
         return Ok(Some(Content::Token(token.to_owned())));
     }
     Ok(der(&bytes))
@@ -186,8 +251,13 @@ fn content(file: &Path) -> Result<Option<Content>, Failure> {
 
 fn der(bytes: &[u8]) -> Option<Content> {
     let all = certificates(bytes).map(|certificate| Ok(certificate?.der().to_vec()));
-    let all: Vec<_> = all.collect::<Result<_, plastron_bundle::certificate::CertificateError>>().ok()?;
-    (!all.is_empty()).then_some(Content::X509 { certificates: all, keys: Vec::new() })
+    let all: Vec<_> = all
+        .collect::<Result<_, plastron_bundle::certificate::CertificateError>>()
+        .ok()?;
+    (!all.is_empty()).then_some(Content::X509 {
+        certificates: all,
+        keys: Vec::new(),
+    })
 }
 
 fn pem(text: &str) -> Content {
@@ -195,7 +265,10 @@ fn pem(text: &str) -> Content {
     let mut rest = text;
     while let Some(begin) = rest.find("-----BEGIN ") {
         rest = &rest[begin..];
-        let Some(end) = rest.find("-----END ").and_then(|end| Some(end + rest[end..].find('\n').unwrap_or(rest.len() - end))) else {
+        let Some(end) = rest
+            .find("-----END ")
+            .and_then(|end| Some(end + rest[end..].find('\n').unwrap_or(rest.len() - end)))
+        else {
             break;
         };
         match pem_rfc7468::decode_vec(rest[..end].as_bytes()) {

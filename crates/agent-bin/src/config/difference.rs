@@ -29,7 +29,9 @@ pub(crate) struct Count {
 impl Difference {
     /// What is otherwise in `after` than in `before`.
     pub(crate) fn between(before: &Settings, after: &Settings) -> Self {
-        let differing = KEYS.iter().filter(|key| (key.shown)(before) != (key.shown)(after));
+        let differing = KEYS
+            .iter()
+            .filter(|key| (key.shown)(before) != (key.shown)(after));
         let (live, restart) = differing.partition(|key| key.live);
         Self { restart, live }
     }
@@ -37,7 +39,11 @@ impl Difference {
     /// Why it needs a restart, if it does, with what to do.
     pub(crate) fn refusal(&self) -> Option<String> {
         let names: Vec<_> = self.restart.iter().map(|key| key.name).collect();
-        let (verb, pronoun) = if names.len() == 1 { ("has", "it") } else { ("have", "them") };
+        let (verb, pronoun) = if names.len() == 1 {
+            ("has", "it")
+        } else {
+            ("have", "them")
+        };
         (!names.is_empty()).then(|| {
             format!(
                 "{} {verb} changed and cannot change while the agent runs: restart it, or set {pronoun} back; nothing of \
@@ -67,7 +73,10 @@ impl Count {
     }
 
     /// Entries, by their IDs.
-    pub(crate) fn of_entries(before: &[Arc<RegistrationEntry>], after: &[Arc<RegistrationEntry>]) -> Self {
+    pub(crate) fn of_entries(
+        before: &[Arc<RegistrationEntry>],
+        after: &[Arc<RegistrationEntry>],
+    ) -> Self {
         fn named(entry: &Arc<RegistrationEntry>) -> (&str, &RegistrationEntry) {
             (entry.id.as_str(), entry)
         }
@@ -85,6 +94,10 @@ impl Count {
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} added, {} removed, {} changed", self.added, self.removed, self.changed)
+        write!(
+            f,
+            "{} added, {} removed, {} changed",
+            self.added, self.removed, self.changed
+        )
     }
 }

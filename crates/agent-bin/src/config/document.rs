@@ -50,17 +50,25 @@ impl<'d, 't> Node<'d, 't> {
     /// The members of an array; nothing for other values.
     pub(crate) fn elements(&self) -> impl Iterator<Item = Node<'d, 't>> + use<'d, 't> {
         let base = self.base;
-        self.get().as_array().into_iter().flat_map(|array| array.iter()).map(move |value| Node { base, value })
+        self.get()
+            .as_array()
+            .into_iter()
+            .flat_map(|array| array.iter())
+            .map(move |value| Node { base, value })
     }
 
     /// The keys of a table; nothing for other values.
     pub(crate) fn items(&self) -> impl Iterator<Item = Item<'d, 't>> + use<'d, 't> {
         let base = self.base;
-        self.get().as_table().into_iter().flat_map(|table| table.iter()).map(move |(key, value)| Item {
-            key: key.get_ref(),
-            key_at: key.span().start + base,
-            value: Node { base, value },
-        })
+        self.get()
+            .as_table()
+            .into_iter()
+            .flat_map(|table| table.iter())
+            .map(move |(key, value)| Item {
+                key: key.get_ref(),
+                key_at: key.span().start + base,
+                value: Node { base, value },
+            })
     }
 
     /// What the value is, in TOML's words, with an article.
@@ -103,7 +111,9 @@ impl<'t> Top<'t> {
 
     /// Takes a piece in; `false` when it has a key that is there already.
     fn add(&mut self, base: usize, table: DeTable<'t>) -> bool {
-        let fresh = table.iter().all(|(key, _)| self.0.iter().all(|(_, known)| !known.contains_key(key)));
+        let fresh = table
+            .iter()
+            .all(|(key, _)| self.0.iter().all(|(_, known)| !known.contains_key(key)));
         if !table.is_empty() {
             self.0.push((base, table));
         }
@@ -136,7 +146,10 @@ pub(crate) fn read<'t>(
     Ok(top)
 }
 
-fn read_in_pieces<'t>(text: &'t str, entries: &mut impl FnMut(Option<Node<'_, 't>>)) -> Option<Top<'t>> {
+fn read_in_pieces<'t>(
+    text: &'t str,
+    entries: &mut impl FnMut(Option<Node<'_, 't>>),
+) -> Option<Top<'t>> {
     let mut top = Top::default();
     for piece in pieces(text) {
         let table = DeTable::parse(text.get(piece.clone())?).ok()?.into_inner();
@@ -148,9 +161,16 @@ fn read_in_pieces<'t>(text: &'t str, entries: &mut impl FnMut(Option<Node<'_, 't
 }
 
 /// Hands out the entries of a piece and returns the rest of it.
-fn take_entries<'t>(base: usize, mut table: DeTable<'t>, entries: &mut impl FnMut(Option<Node<'_, 't>>)) -> DeTable<'t> {
+fn take_entries<'t>(
+    base: usize,
+    mut table: DeTable<'t>,
+    entries: &mut impl FnMut(Option<Node<'_, 't>>),
+) -> DeTable<'t> {
     if let Some(value) = table.remove("entry") {
-        entries(Some(Node { base, value: &value }));
+        entries(Some(Node {
+            base,
+            value: &value,
+        }));
     }
     table
 }
@@ -177,12 +197,17 @@ fn next_header(text: &str, from: usize) -> Option<usize> {
 
 /// Turns the parser's findings into ours: one for each line, in order, with what to write instead.
 fn explain(text: &str, errors: &[toml::de::Error]) -> Vec<Syntax> {
-    let mut found: Vec<Syntax> = errors.iter().map(|error| explain_one(text, error)).collect();
+    let mut found: Vec<Syntax> = errors
+        .iter()
+        .map(|error| explain_one(text, error))
+        .collect();
     found.sort_by_key(|syntax| syntax.at);
     let mut from = 0;
     found.dedup_by(|later, earlier| {
         from = from.max(earlier.at);
-        !text.get(earlier.at..later.at).is_some_and(|between| between.contains('\n'))
+        !text
+            .get(earlier.at..later.at)
+            .is_some_and(|between| between.contains('\n'))
     });
     found
 }
@@ -190,7 +215,10 @@ fn explain(text: &str, errors: &[toml::de::Error]) -> Vec<Syntax> {
 fn explain_one(text: &str, error: &toml::de::Error) -> Syntax {
     let span = error.span().unwrap_or(0..0);
     let span = floor(text, span.start)..floor(text, span.end);
-    let (what, expected) = error.message().split_once(", expected ").unwrap_or((error.message(), ""));
+    let (what, expected) = error
+        .message()
+        .split_once(", expected ")
+        .unwrap_or((error.message(), ""));
     let line_start = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
     let line = text[line_start..].lines().next().unwrap_or_default();
     let instead = match what {
@@ -202,7 +230,11 @@ fn explain_one(text: &str, error: &toml::de::Error) -> Syntax {
         _ if expected.is_empty() => "see https://toml.io for the form of the file".to_owned(),
         _ => format!("write {expected} here"),
     };
-    Syntax { at: span.start, what: what.to_owned(), instead }
+    Syntax {
+        at: span.start,
+        what: what.to_owned(),
+        instead,
+    }
 }
 
 /// The line with its value between quotes.
@@ -212,7 +244,11 @@ fn quoted(line: &str) -> String {
             let value = value.split('#').next().unwrap_or_default().trim();
             match value {
                 "" => format!("write a value: {} = \"…\"", key.trim()),
-                value => format!("write {} = \"{}\"", key.trim(), value.trim_matches(['"', '\''])),
+                value => format!(
+                    "write {} = \"{}\"",
+                    key.trim(),
+                    value.trim_matches(['"', '\''])
+                ),
             }
         }
         None => "write the value between quotes".to_owned(),
@@ -255,7 +291,11 @@ mod tests {
                 for entry in entries.elements() {
                     for item in entry.items() {
                         let hint = item.value.get().as_str().unwrap_or("?");
-                        assert_eq!(&text[item.value.span()], format!("\"{hint}\""), "spans count from the file's start");
+                        assert_eq!(
+                            &text[item.value.span()],
+                            format!("\"{hint}\""),
+                            "spans count from the file's start"
+                        );
                         assert!(text[item.key_at..].starts_with(item.key));
                         hints.push(hint.to_owned());
                     }
@@ -283,8 +323,14 @@ mod tests {
         let (entries, hints) = many(0);
         let text = format!("first = 1\n{entries}[log]\nlevel = \"info\"\n");
         assert!(pieces(&text).count() > 2);
-        assert_eq!(pieces(&text).map(|piece| piece.len()).sum::<usize>(), text.len());
-        assert_eq!(outline(&text), Ok((hints, vec!["first".into(), "log".into()])));
+        assert_eq!(
+            pieces(&text).map(|piece| piece.len()).sum::<usize>(),
+            text.len()
+        );
+        assert_eq!(
+            outline(&text),
+            Ok((hints, vec!["first".into(), "log".into()]))
+        );
     }
 
     #[test]
@@ -292,7 +338,8 @@ mod tests {
         let (entries, mut hints) = many(0);
         let padding = "x".repeat(PIECE);
         // Cut here, the first string would end nowhere.
-        let text = format!("note = '''{padding}\n[[entry]]\n'''\n{entries}[[entry]]\nhint = \"last\"\n");
+        let text =
+            format!("note = '''{padding}\n[[entry]]\n'''\n{entries}[[entry]]\nhint = \"last\"\n");
         hints.push("last".into());
         assert_eq!(outline(&text), Ok((hints, vec!["note".into()])));
     }
@@ -317,20 +364,64 @@ mod tests {
     #[test]
     fn syntax_errors_say_what_to_write_instead() {
         for (text, at, what, instead) in [
-            ("a = example.org # x\n", 4, "string values must be quoted", "write a = \"example.org\""),
-            ("mode = 0666\n", 7, "unexpected leading zero", "write mode = \"0666\""),
-            ("a = 10m\n", 4, "string values must be quoted", "write a = \"10m\""),
-            ("a =\n", 3, "string values must be quoted", "write a value: a = \"…\""),
-            ("a = 1\na = 2\n", 6, "duplicate key", "remove it here or where it stands before"),
-            ("socket: /run/s\n", 6, "invalid unquoted key", "write socket = \"/run/s\""),
-            ("socket \"/run/s\"\n", 7, "key with no value", "write socket = \"/run/s\""),
-            ("a = [\"x\" \"y\"]\n", 9, "missing comma between array elements", "write a comma before this"),
+            (
+                "a = example.org # x\n",
+                4,
+                "string values must be quoted",
+                "write a = \"example.org\"",
+            ),
+            (
+                "mode = 0666\n",
+                7,
+                "unexpected leading zero",
+                "write mode = \"0666\"",
+            ),
+            (
+                "a = 10m\n",
+                4,
+                "string values must be quoted",
+                "write a = \"10m\"",
+            ),
+            (
+                "a =\n",
+                3,
+                "string values must be quoted",
+                "write a value: a = \"…\"",
+            ),
+            (
+                "a = 1\na = 2\n",
+                6,
+                "duplicate key",
+                "remove it here or where it stands before",
+            ),
+            (
+                "socket: /run/s\n",
+                6,
+                "invalid unquoted key",
+                "write socket = \"/run/s\"",
+            ),
+            (
+                "socket \"/run/s\"\n",
+                7,
+                "key with no value",
+                "write socket = \"/run/s\"",
+            ),
+            (
+                "a = [\"x\" \"y\"]\n",
+                9,
+                "missing comma between array elements",
+                "write a comma before this",
+            ),
             ("[log\nlevel = 1\n", 4, "unclosed table", "write `]` here"),
             ("s = \"é\n", 7, "invalid basic string", "write `\"` here"),
         ] {
             let errors = outline(text).unwrap_err();
             let first = &errors[0];
-            assert_eq!((first.what.as_str(), first.instead.as_str(), first.at), (what, instead, at), "{text}");
+            assert_eq!(
+                (first.what.as_str(), first.instead.as_str(), first.at),
+                (what, instead, at),
+                "{text}"
+            );
         }
     }
 

@@ -48,7 +48,11 @@ impl Entries {
         for entry in entries.elements() {
             if !entry.get().is_table() {
                 let what = format!("this entry is {}, where a table belongs", entry.sort());
-                findings.error(entry.span().start, what, "write [[entry]] on a line of its own, and its keys below it");
+                findings.error(
+                    entry.span().start,
+                    what,
+                    "write [[entry]] on a line of its own, and its keys below it",
+                );
             } else if let Some((at, entry)) = read(entry, findings) {
                 self.list.push(entry);
                 self.at.push(at);
@@ -74,9 +78,18 @@ impl Entries {
                 let (what, instead) = if self.list[earlier].selectors == entry.selectors
                     && self.list[earlier].spiffe_id == entry.spiffe_id
                 {
-                    (format!("this entry is the one at line {line} again"), "remove one of the two")
+                    (
+                        format!("this entry is the one at line {line} again"),
+                        "remove one of the two",
+                    )
                 } else {
-                    (format!("the entry at line {line} has the same id {:?}", entry.id.as_str()), "write another id")
+                    (
+                        format!(
+                            "the entry at line {line} has the same id {:?}",
+                            entry.id.as_str()
+                        ),
+                        "write another id",
+                    )
                 };
                 findings.error(*at, what, instead);
             }
@@ -110,7 +123,11 @@ fn read(node: Node<'_, '_>, findings: &Findings<'_>) -> Option<(usize, Registrat
         }
     }
     for key in missing {
-        findings.error(node.span().start, format!("this entry has no {key}"), format!("write {}", example(key)));
+        findings.error(
+            node.span().start,
+            format!("this entry has no {key}"),
+            format!("write {}", example(key)),
+        );
     }
     let ((at, spiffe_id), selectors) = draft.spiffe_id.zip(draft.selectors).filter(|_| whole)?;
     let selectors: Selectors = selectors.into_iter().collect();
@@ -135,7 +152,10 @@ fn read(node: Node<'_, '_>, findings: &Findings<'_>) -> Option<(usize, Registrat
     match builder.build() {
         Ok(entry) => Some((at, entry)),
         Err(error) => {
-            let at = node.items().find(|item| item.key == error.field()).map_or(at, |item| item.value.span().start);
+            let at = node
+                .items()
+                .find(|item| item.key == error.field())
+                .map_or(at, |item| item.value.span().start);
             findings.error(at, format!("{}: {error}", error.field()), mend(&error));
             None
         }
@@ -148,8 +168,16 @@ type Misplaced = (usize, Wrong);
 impl Draft {
     fn take(&mut self, item: &Item<'_, '_>, findings: &Findings<'_>) -> Result<(), Misplaced> {
         match item.key {
-            "id" => self.id = Some(parse(item, |text| text.parse().map_err(|error| refuse(&error, "write letters, digits, \".\", \"-\" and \"_\"")))?),
-            "spiffe_id" => self.spiffe_id = Some((item.value.span().start, parse(item, spiffe_id)?)),
+            "id" => {
+                self.id = Some(parse(item, |text| {
+                    text.parse().map_err(|error| {
+                        refuse(&error, "write letters, digits, \".\", \"-\" and \"_\"")
+                    })
+                })?)
+            }
+            "spiffe_id" => {
+                self.spiffe_id = Some((item.value.span().start, parse(item, spiffe_id)?))
+            }
             "selectors" => self.selectors = Some(selectors(item, findings)?),
             "x509_svid_ttl" => self.x509_svid_ttl = Some(parse(item, lifetime)?),
             "jwt_svid_ttl" => self.jwt_svid_ttl = Some(parse(item, lifetime)?),
@@ -162,7 +190,10 @@ impl Draft {
                     Some(known) => format!("write {known}"),
                     None => format!("leave it out, or write one of {}", KEYS.join(", ")),
                 };
-                return Err((item.key_at, Wrong::new(format!("[[entry]] knows no key {key:?}"), instead)));
+                return Err((
+                    item.key_at,
+                    Wrong::new(format!("[[entry]] knows no key {key:?}"), instead),
+                ));
             }
         }
         Ok(())
@@ -199,7 +230,11 @@ fn parse<T>(item: &Item<'_, '_>, parse: impl Fn(&str) -> Result<T, Wrong>) -> Re
         _ => Err((
             at,
             Wrong::new(
-                format!("{} is {}, where a string belongs", item.key, item.value.sort()),
+                format!(
+                    "{} is {}, where a string belongs",
+                    item.key,
+                    item.value.sort()
+                ),
                 format!("write {}", example(item.key)),
             ),
         )),
@@ -207,24 +242,37 @@ fn parse<T>(item: &Item<'_, '_>, parse: impl Fn(&str) -> Result<T, Wrong>) -> Re
 }
 
 /// A value that is written as an array of strings.
-fn list<T>(item: &Item<'_, '_>, parse: impl Fn(&str) -> Result<T, Wrong>) -> Result<Vec<T>, Misplaced> {
+fn list<T>(
+    item: &Item<'_, '_>,
+    parse: impl Fn(&str) -> Result<T, Wrong>,
+) -> Result<Vec<T>, Misplaced> {
     let at = item.value.span().start;
     let DeValue::Array(_) = item.value.get() else {
         let instead = match item.value.get() {
             DeValue::String(text) => format!("write {} = [{text:?}]", item.key),
             _ => format!("write {}", example(item.key)),
         };
-        let what = format!("{} is {}, where an array of strings belongs", item.key, item.value.sort());
+        let what = format!(
+            "{} is {}, where an array of strings belongs",
+            item.key,
+            item.value.sort()
+        );
         return Err((at, Wrong::new(what, instead)));
     };
     item.value
         .elements()
         .map(|element| match element.get() {
-            DeValue::String(text) => parse(text).map_err(|wrong| (element.span().start, named(item.key, wrong))),
+            DeValue::String(text) => {
+                parse(text).map_err(|wrong| (element.span().start, named(item.key, wrong)))
+            }
             _ => Err((
                 element.span().start,
                 Wrong::new(
-                    format!("{} holds {}, where a string belongs", item.key, element.sort()),
+                    format!(
+                        "{} holds {}, where a string belongs",
+                        item.key,
+                        element.sort()
+                    ),
                     format!("write {}", example(item.key)),
                 ),
             )),
@@ -233,7 +281,10 @@ fn list<T>(item: &Item<'_, '_>, parse: impl Fn(&str) -> Result<T, Wrong>) -> Res
 }
 
 fn named(key: &str, wrong: Wrong) -> Wrong {
-    Wrong { what: format!("{key}: {}", wrong.what), ..wrong }
+    Wrong {
+        what: format!("{key}: {}", wrong.what),
+        ..wrong
+    }
 }
 
 fn example(key: &str) -> &'static str {
@@ -276,9 +327,15 @@ pub(crate) fn trust_domain(text: &str) -> Result<TrustDomain, Wrong> {
         let host = host.split(['/', ':', '?']).next().unwrap_or_default();
         let instead = match host.parse::<TrustDomain>() {
             Ok(name) => format!("write \"{name}\""),
-            Err(_) => "write letters in lower case, digits, \".\", \"-\" and \"_\": \"example.org\"".to_owned(),
+            Err(_) => {
+                "write letters in lower case, digits, \".\", \"-\" and \"_\": \"example.org\""
+                    .to_owned()
+            }
         };
-        Wrong::new(format!("{text:?} is not the name of a trust domain: {error}"), instead)
+        Wrong::new(
+            format!("{text:?} is not the name of a trust domain: {error}"),
+            instead,
+        )
     })
 }
 
@@ -287,7 +344,10 @@ fn selectors(item: &Item<'_, '_>, findings: &Findings<'_>) -> Result<Vec<Selecto
     if parsed.is_empty() {
         return Err((
             item.value.span().start,
-            Wrong::new("selectors is empty, and an entry that asks for nothing would match everybody", format!("write {}", example("selectors"))),
+            Wrong::new(
+                "selectors is empty, and an entry that asks for nothing would match everybody",
+                format!("write {}", example("selectors")),
+            ),
         ));
     }
     for (selector, element) in parsed.iter().zip(item.value.elements()) {

@@ -41,7 +41,9 @@ impl Key {
 
     /// Its name within its table.
     pub(crate) fn last(&self) -> &'static str {
-        self.name.rsplit_once('.').map_or(self.name, |(_, last)| last)
+        self.name
+            .rsplit_once('.')
+            .map_or(self.name, |(_, last)| last)
     }
 }
 
@@ -52,7 +54,11 @@ pub(crate) fn find(name: &str) -> Option<&'static Key> {
 
 /// The tables that hold keys or other tables: `attest` and `attest.unix`.
 pub(crate) fn is_table(name: &str) -> bool {
-    KEYS.iter().any(|key| key.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+    KEYS.iter().any(|key| {
+        key.name
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
 }
 
 /// What may stand in a table: its keys and the tables within it, each once.
@@ -61,8 +67,11 @@ pub(crate) fn members(table: &str) -> Vec<&'static str> {
         "" => Some(key.name),
         table => key.name.strip_prefix(table)?.strip_prefix('.'),
     };
-    let mut members: Vec<_> =
-        KEYS.iter().filter_map(within).map(|rest| rest.split('.').next().unwrap_or(rest)).collect();
+    let mut members: Vec<_> = KEYS
+        .iter()
+        .filter_map(within)
+        .map(|rest| rest.split('.').next().unwrap_or(rest))
+        .collect();
     members.dedup();
     members
 }
@@ -85,7 +94,12 @@ pub(crate) const KEYS: &[Key] = &[
         value: "DIR",
         help: "Where signing keys are kept [default: in memory alone]",
         live: false,
-        shown: |settings| settings.data_dir.as_ref().map(|dir| dir.display().to_string()),
+        shown: |settings| {
+            settings
+                .data_dir
+                .as_ref()
+                .map(|dir| dir.display().to_string())
+        },
     },
     Key {
         name: "workload_api.socket",
@@ -106,7 +120,13 @@ pub(crate) const KEYS: &[Key] = &[
         value: "USER:GROUP",
         help: "Owner of the socket, user, user:group or :group [default: who runs the agent]",
         live: false,
-        shown: |settings| settings.workload_api.owner.as_ref().map(|owner| owner.text.clone()),
+        shown: |settings| {
+            settings
+                .workload_api
+                .owner
+                .as_ref()
+                .map(|owner| owner.text.clone())
+        },
     },
     Key {
         name: "workload_api.unauthenticated_bundles",
@@ -176,21 +196,36 @@ pub(crate) const KEYS: &[Key] = &[
         value: "PATH",
         help: "Where releases and refusals are recorded [default: nowhere]",
         live: false,
-        shown: |settings| settings.audit.as_ref().map(|audit| audit.file.display().to_string()),
+        shown: |settings| {
+            settings
+                .audit
+                .as_ref()
+                .map(|audit| audit.file.display().to_string())
+        },
     },
     Key {
         name: "audit.mode",
         value: "MODE",
         help: "Mode of the audit file, in octal [default: 0600]",
         live: false,
-        shown: |settings| settings.audit.as_ref().map(|audit| format!("{:04o}", audit.mode)),
+        shown: |settings| {
+            settings
+                .audit
+                .as_ref()
+                .map(|audit| format!("{:04o}", audit.mode))
+        },
     },
     Key {
         name: "audit.head_every",
         value: "COUNT",
         help: "Records between two signatures of the audit chain [default: 1000]",
         live: false,
-        shown: |settings| settings.audit.as_ref().map(|audit| audit.head_every.to_string()),
+        shown: |settings| {
+            settings
+                .audit
+                .as_ref()
+                .map(|audit| audit.head_every.to_string())
+        },
     },
     Key {
         name: "limits.connections",
@@ -301,7 +336,10 @@ pub(crate) const KEYS: &[Key] = &[
 ];
 
 fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: T) -> Option<String> {
-    names.iter().find(|(_, known)| *known == value).map(|(name, _)| (*name).to_owned())
+    names
+        .iter()
+        .find(|(_, known)| *known == value)
+        .map(|(name, _)| (*name).to_owned())
 }
 
 #[cfg(test)]
@@ -312,11 +350,18 @@ mod tests {
 
     #[test]
     fn no_two_keys_share_a_name_flag_or_variable() {
-        for name in [|key: &Key| key.name.to_owned(), |key: &Key| key.flag(), |key: &Key| key.variable()] {
+        for name in [
+            |key: &Key| key.name.to_owned(),
+            |key: &Key| key.flag(),
+            |key: &Key| key.variable(),
+        ] {
             let names: BTreeSet<_> = KEYS.iter().map(name).collect();
             assert_eq!(names.len(), KEYS.len());
         }
-        assert_eq!(find("workload_api.socket").unwrap().variable(), "PLASTRON_SOCKET");
+        assert_eq!(
+            find("workload_api.socket").unwrap().variable(),
+            "PLASTRON_SOCKET"
+        );
         assert_eq!(find("attest.unix.path").unwrap().flag(), "attest-unix-path");
     }
 
@@ -325,6 +370,11 @@ mod tests {
         assert_eq!(members("attest"), ["timeout", "unix"]);
         assert_eq!(members("attest.unix"), ["path", "hash_size_limit"]);
         assert!(members("").contains(&"workload_api"));
-        assert!(is_table("attest") && is_table("attest.unix") && !is_table("attest.unix.path") && !is_table("att"));
+        assert!(
+            is_table("attest")
+                && is_table("attest.unix")
+                && !is_table("attest.unix.path")
+                && !is_table("att")
+        );
     }
 }

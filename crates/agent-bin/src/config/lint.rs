@@ -15,8 +15,8 @@ use crate::{accounts::Accounts, calendar};
 
 use super::{
     Settings,
-    values::{Findings, Values},
     value::show_duration,
+    values::{Findings, Values},
 };
 
 /// What is odd about a configuration by itself.
@@ -24,9 +24,10 @@ pub(crate) fn settings(settings: &Settings, values: &Values<'_, '_>) {
     let authority = &settings.authority;
     // Towards its end a signing key gives no more than what is left of its life (authority: it is replaced at a sixth).
     let longest = authority.x509_ca_ttl / 6;
-    for (name, ttl) in
-        [("authority.x509_svid_ttl", authority.x509_svid_ttl), ("authority.jwt_svid_ttl", authority.jwt_svid_ttl)]
-    {
+    for (name, ttl) in [
+        ("authority.x509_svid_ttl", authority.x509_svid_ttl),
+        ("authority.jwt_svid_ttl", authority.jwt_svid_ttl),
+    ] {
         if ttl > longest {
             values.warn(
                 name,
@@ -39,9 +40,10 @@ pub(crate) fn settings(settings: &Settings, values: &Values<'_, '_>) {
             );
         }
     }
-    for (name, key_type) in
-        [("authority.key_type", authority.key_type), ("authority.x509_svid_key_type", authority.x509_svid_key_type)]
-    {
+    for (name, key_type) in [
+        ("authority.key_type", authority.key_type),
+        ("authority.x509_svid_key_type", authority.x509_svid_key_type),
+    ] {
         if key_type == plastron_keys::KeyType::Ed25519 {
             values.warn(
                 name,
@@ -75,18 +77,36 @@ pub(crate) fn entries(
     findings: &Findings<'_>,
     now: SystemTime,
 ) {
-    let mut machine = Machine { looks, ..Machine::default() };
-    let bundles: HashSet<&str> = settings.bundles.iter().map(|bundle| bundle.trust_domain.as_str()).collect();
+    let mut machine = Machine {
+        looks,
+        ..Machine::default()
+    };
+    let bundles: HashSet<&str> = settings
+        .bundles
+        .iter()
+        .map(|bundle| bundle.trust_domain.as_str())
+        .collect();
     for (entry, at) in placed.entries.iter().zip(placed.at) {
         one_entry(entry, *at, findings, now);
-        for trust_domain in entry.federates_with.iter().filter(|name| !bundles.contains(name.as_str())) {
+        for trust_domain in entry
+            .federates_with
+            .iter()
+            .filter(|name| !bundles.contains(name.as_str()))
+        {
             findings.warning(
                 *at,
-                format!("{} federates with {trust_domain}, whose bundle nobody gives", entry.spiffe_id),
+                format!(
+                    "{} federates with {trust_domain}, whose bundle nobody gives",
+                    entry.spiffe_id
+                ),
                 format!("write a [[bundle]] with trust_domain = \"{trust_domain}\" and its file"),
             );
         }
-        for selector in entry.selectors.iter().filter(|selector| selector.kind() == "unix") {
+        for selector in entry
+            .selectors
+            .iter()
+            .filter(|selector| selector.kind() == "unix")
+        {
             if let Some((what, instead)) = machine.look(selector) {
                 findings.warning(*at, what.clone(), instead.clone());
             }
@@ -102,11 +122,17 @@ fn one_entry(entry: &RegistrationEntry, at: usize, findings: &Findings<'_>, now:
     {
         findings.warning(
             at,
-            format!("{} expired at {}", entry.spiffe_id, calendar::rfc3339(calendar::unix_seconds(end))),
+            format!(
+                "{} expired at {}",
+                entry.spiffe_id,
+                calendar::rfc3339(calendar::unix_seconds(end))
+            ),
             "remove the entry, or write a later expires_at",
         );
     }
-    let of_program = |selector: &Selector| selector.kind() == "unix" && matches!(selector.name(), "path" | "sha256");
+    let of_program = |selector: &Selector| {
+        selector.kind() == "unix" && matches!(selector.name(), "path" | "sha256")
+    };
     if entry.selectors.iter().all(of_program) {
         findings.warning(
             at,
@@ -127,7 +153,8 @@ fn user_or_group(placed: &Placed<'_>, findings: &Findings<'_>) {
     let mut users: HashMap<Rest<'_>, usize> = HashMap::new();
     let mut groups: HashMap<Rest<'_>, usize> = HashMap::new();
     for (number, entry) in placed.entries.iter().enumerate() {
-        let sort = |selector: &Selector| (selector.kind() == "unix").then(|| selector.name().to_owned());
+        let sort =
+            |selector: &Selector| (selector.kind() == "unix").then(|| selector.name().to_owned());
         let names: Vec<_> = entry.selectors.iter().filter_map(sort).collect();
         let has = |wanted: &[&str]| names.iter().any(|name| wanted.contains(&name.as_str()));
         let (user, group) = (has(&USER), has(&GROUP));
@@ -135,18 +162,32 @@ fn user_or_group(placed: &Placed<'_>, findings: &Findings<'_>) {
             continue;
         }
         let of_either = |selector: &&Selector| {
-            selector.kind() == "unix" && (USER.contains(&selector.name()) || GROUP.contains(&selector.name()))
+            selector.kind() == "unix"
+                && (USER.contains(&selector.name()) || GROUP.contains(&selector.name()))
         };
-        let rest = entry.selectors.iter().filter(|selector| !of_either(selector)).map(Selector::as_str).collect();
+        let rest = entry
+            .selectors
+            .iter()
+            .filter(|selector| !of_either(selector))
+            .map(Selector::as_str)
+            .collect();
         let table = if user { &mut users } else { &mut groups };
-        table.entry((entry.spiffe_id.as_str(), rest)).or_insert(number);
+        table
+            .entry((entry.spiffe_id.as_str(), rest))
+            .or_insert(number);
     }
-    let mut pairs: Vec<_> = users.iter().filter_map(|(rest, user)| Some((*user, *groups.get(rest)?))).collect();
+    let mut pairs: Vec<_> = users
+        .iter()
+        .filter_map(|(rest, user)| Some((*user, *groups.get(rest)?)))
+        .collect();
     pairs.sort_unstable();
     for (user, group) in pairs {
         let (first, second) = (user.min(group), user.max(group));
-        let both: BTreeSet<&str> =
-            [user, group].iter().flat_map(|number| placed.entries[*number].selectors.iter()).map(Selector::as_str).collect();
+        let both: BTreeSet<&str> = [user, group]
+            .iter()
+            .flat_map(|number| placed.entries[*number].selectors.iter())
+            .map(Selector::as_str)
+            .collect();
         findings.warning(
             placed.at[second],
             format!(
@@ -165,7 +206,12 @@ const GROUP: [&str; 4] = ["gid", "group", "supplementary_gid", "supplementary_gr
 /// Two entries that one caller matches and that cannot be told apart by their hints: the later one is left out (WAPI-28).
 fn same_hint(placed: &Placed<'_>, findings: &Findings<'_>) {
     let mut seen: HashMap<(&str, &plastron_entry::Selectors), usize> = HashMap::new();
-    for (number, entry) in placed.entries.iter().enumerate().filter(|(_, entry)| !entry.hint.is_empty()) {
+    for (number, entry) in placed
+        .entries
+        .iter()
+        .enumerate()
+        .filter(|(_, entry)| !entry.hint.is_empty())
+    {
         if let Some(first) = seen.insert((&entry.hint, &entry.selectors), number) {
             findings.warning(
                 placed.at[number],
@@ -204,7 +250,9 @@ impl Machine {
     fn judge(&mut self, selector: &Selector) -> Option<(String, String)> {
         let (name, value) = selector.value().split_once(':')?;
         let accounts = match name {
-            "user" | "group" | "supplementary_group" => self.accounts.get_or_insert_with(Accounts::read),
+            "user" | "group" | "supplementary_group" => {
+                self.accounts.get_or_insert_with(Accounts::read)
+            }
             "path" => return judge_path(selector, Path::new(value)),
             _ => return None,
         };
@@ -224,7 +272,9 @@ impl Machine {
 fn judge_path(selector: &Selector, path: &Path) -> Option<(String, String)> {
     match fs::canonicalize(path) {
         Ok(real) if real != path => Some((
-            format!("{selector} matches nobody: there is a symbolic link on the way, and the kernel names programs without"),
+            format!(
+                "{selector} matches nobody: there is a symbolic link on the way, and the kernel names programs without"
+            ),
             format!("write \"unix:path:{}\"", real.display()),
         )),
         Ok(real) if !real.is_file() => Some((

@@ -56,19 +56,17 @@ impl Problems {
     /// Sorts them by place, errors and warnings together.
     pub(crate) fn new(file: &Path, mut list: Vec<Problem>) -> Self {
         list.sort_by(|a, b| a.place.cmp(&b.place));
-        Self { file: file.to_owned(), list }
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.list.iter()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        Self {
+            file: file.to_owned(),
+            list,
+        }
     }
 
     pub(crate) fn count(&self, severity: Severity) -> usize {
-        self.list.iter().filter(|problem| problem.severity == severity).count()
+        self.list
+            .iter()
+            .filter(|problem| problem.severity == severity)
+            .count()
     }
 
     /// These and some more of the same file.
@@ -80,13 +78,22 @@ impl Problems {
     pub(crate) fn sentences(&self) -> impl Iterator<Item = String> + '_ {
         self.list.iter().map(|problem| {
             let Problem { what, instead, .. } = problem;
-            format!("{}: {what}; {instead}", Shown { file: &self.file, place: &problem.place })
+            format!(
+                "{}: {what}; {instead}",
+                Shown {
+                    file: &self.file,
+                    place: &problem.place
+                }
+            )
         })
     }
 
     /// All of one severity, for `--output json`.
     pub(crate) fn to_json(&self, severity: Severity) -> Value {
-        let of_severity = self.list.iter().filter(|problem| problem.severity == severity);
+        let of_severity = self
+            .list
+            .iter()
+            .filter(|problem| problem.severity == severity);
         of_severity
             .map(|problem| {
                 let mut object = json!({ "message": problem.what, "instead": problem.instead });
@@ -108,12 +115,19 @@ impl Problems {
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for problem in self.list.iter().take(PRINTED) {
-            let place = Shown { file: &self.file, place: &problem.place };
+            let place = Shown {
+                file: &self.file,
+                place: &problem.place,
+            };
             let severity = match problem.severity {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
             };
-            writeln!(f, "{place}: {severity}: {}\n    {}", problem.what, problem.instead)?;
+            writeln!(
+                f,
+                "{place}: {severity}: {}\n    {}",
+                problem.what, problem.instead
+            )?;
         }
         match self.list.len().saturating_sub(PRINTED) {
             0 => Ok(()),
@@ -144,7 +158,13 @@ pub(crate) struct Lines(Vec<usize>);
 
 impl Lines {
     pub(crate) fn of(text: &str) -> Self {
-        Self(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect())
+        Self(
+            text.bytes()
+                .enumerate()
+                .filter(|(_, byte)| *byte == b'\n')
+                .map(|(at, _)| at)
+                .collect(),
+        )
     }
 
     /// The line that a byte stands on, counted from 1.
@@ -158,7 +178,12 @@ mod tests {
     use super::*;
 
     fn problem(severity: Severity, place: Place) -> Problem {
-        Problem { severity, place, what: "x is no y".into(), instead: "write z".into() }
+        Problem {
+            severity,
+            place,
+            what: "x is no y".into(),
+            instead: "write z".into(),
+        }
     }
 
     #[test]
@@ -181,8 +206,17 @@ mod tests {
              --socket: error: x is no y\n    write z\n\
              variable PLASTRON_SOCKET: error: x is no y\n    write z\n"
         );
-        assert_eq!((problems.count(Severity::Error), problems.count(Severity::Warning)), (4, 1));
-        assert_eq!(problems.sentences().next().unwrap(), "etc/agent.toml:3: x is no y; write z");
+        assert_eq!(
+            (
+                problems.count(Severity::Error),
+                problems.count(Severity::Warning)
+            ),
+            (4, 1)
+        );
+        assert_eq!(
+            problems.sentences().next().unwrap(),
+            "etc/agent.toml:3: x is no y; write z"
+        );
         assert_eq!(
             problems.to_json(Severity::Warning),
             json!([{"file": "etc/agent.toml", "line": 12, "message": "x is no y", "instead": "write z"}])
@@ -191,9 +225,19 @@ mod tests {
 
     #[test]
     fn many_problems_are_cut_short_for_people() {
-        let problems = Problems::new(Path::new("a"), vec![problem(Severity::Error, Place::File); PRINTED + 7]);
-        assert!(problems.to_string().ends_with("    write z\n… and 7 more\n"));
-        assert_eq!(problems.to_json(Severity::Error).as_array().unwrap().len(), PRINTED + 7);
+        let problems = Problems::new(
+            Path::new("a"),
+            vec![problem(Severity::Error, Place::File); PRINTED + 7],
+        );
+        assert!(
+            problems
+                .to_string()
+                .ends_with("    write z\n… and 7 more\n")
+        );
+        assert_eq!(
+            problems.to_json(Severity::Error).as_array().unwrap().len(),
+            PRINTED + 7
+        );
     }
 
     #[test]

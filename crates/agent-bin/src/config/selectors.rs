@@ -5,19 +5,29 @@ use plastron_entry::Selector;
 use super::value::{Wrong, nearest};
 
 /// What the Unix attestor establishes, as SPIRE names it.
-const UNIX: [&str; 8] =
-    ["uid", "user", "gid", "group", "supplementary_gid", "supplementary_group", "path", "sha256"];
+const UNIX: [&str; 8] = [
+    "uid",
+    "user",
+    "gid",
+    "group",
+    "supplementary_gid",
+    "supplementary_group",
+    "path",
+    "sha256",
+];
 
 /// Reads a selector and refuses what nobody could mean.
 pub(crate) fn parse(text: &str) -> Result<Selector, Wrong> {
-    let selector: Selector = text.parse().map_err(|error: plastron_entry::SelectorError| {
-        let instead = match text.split_once(':') {
-            None if text.parse::<u32>().is_ok() => format!("write \"unix:uid:{text}\""),
-            None if text.starts_with('/') => format!("write \"unix:path:{text}\""),
-            _ => "write kind:name:value, such as \"unix:uid:1000\"".to_owned(),
-        };
-        Wrong::new(format!("{text:?} is not a selector: {error}"), instead)
-    })?;
+    let selector: Selector = text
+        .parse()
+        .map_err(|error: plastron_entry::SelectorError| {
+            let instead = match text.split_once(':') {
+                None if text.parse::<u32>().is_ok() => format!("write \"unix:uid:{text}\""),
+                None if text.starts_with('/') => format!("write \"unix:path:{text}\""),
+                _ => "write kind:name:value, such as \"unix:uid:1000\"".to_owned(),
+            };
+            Wrong::new(format!("{text:?} is not a selector: {error}"), instead)
+        })?;
     match selector.kind() {
         "unix" => check_unix(selector.value()).map_err(|wrong| Wrong {
             what: format!("{text:?} matches nobody: {}", wrong.what),
@@ -37,16 +47,25 @@ pub(crate) fn parse(text: &str) -> Result<Selector, Wrong> {
 fn check_unix(value: &str) -> Result<(), Wrong> {
     let Some((name, value)) = value.split_once(':') else {
         return Err(match UNIX.contains(&value) {
-            true => Wrong::new(format!("unix:{value} names no value"), format!("write \"unix:{value}:…\"")),
+            true => Wrong::new(
+                format!("unix:{value} names no value"),
+                format!("write \"unix:{value}:…\""),
+            ),
             false => unknown_name(value, "…"),
         });
     };
     match name {
         "uid" | "gid" | "supplementary_gid" => number(name, value),
-        "path" if !value.starts_with('/') => {
-            Err(Wrong::new("a program is named by its whole path", format!("write \"unix:path:/usr/bin/{value}\"")))
-        }
-        "path" if value.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) => {
+        "path" if !value.starts_with('/') => Err(Wrong::new(
+            "a program is named by its whole path",
+            format!("write \"unix:path:/usr/bin/{value}\""),
+        )),
+        "path"
+            if value
+                .split('/')
+                .skip(1)
+                .any(|part| matches!(part, "" | "." | "..")) =>
+        {
             let parts = value.split('/').filter(|part| !matches!(*part, "" | "."));
             let plain: String = parts.flat_map(|part| ["/", part]).collect();
             Err(Wrong::new(
@@ -78,9 +97,10 @@ fn check_unix(value: &str) -> Result<(), Wrong> {
 fn number(name: &str, value: &str) -> Result<(), Wrong> {
     match value.parse::<u32>() {
         Ok(number) if number.to_string() == value => Ok(()),
-        Ok(number) => {
-            Err(Wrong::new("numbers are written plainly", format!("write \"unix:{name}:{number}\"")))
-        }
+        Ok(number) => Err(Wrong::new(
+            "numbers are written plainly",
+            format!("write \"unix:{name}:{number}\""),
+        )),
         Err(_) => {
             let by_name = match name {
                 "uid" => "user",
@@ -98,7 +118,10 @@ fn number(name: &str, value: &str) -> Result<(), Wrong> {
 fn unknown_name(name: &str, value: &str) -> Wrong {
     let instead = match nearest(name, UNIX) {
         Some(known) => format!("write \"unix:{known}:{value}\""),
-        None => format!("write one of {}", UNIX.map(|name| format!("unix:{name}")).join(", ")),
+        None => format!(
+            "write one of {}",
+            UNIX.map(|name| format!("unix:{name}")).join(", ")
+        ),
     };
     Wrong::new(format!("the Unix attestor knows no {name:?}"), instead)
 }
@@ -107,12 +130,18 @@ fn unknown_name(name: &str, value: &str) -> Wrong {
 pub(crate) fn never_matches(selector: &Selector) -> Option<Wrong> {
     if selector.kind() != "unix" {
         return Some(Wrong::new(
-            format!("{selector} matches nobody: this agent has no attestor {:?}", selector.kind()),
+            format!(
+                "{selector} matches nobody: this agent has no attestor {:?}",
+                selector.kind()
+            ),
             "write selectors that begin with unix:, or leave the entry to an agent that has the attestor",
         ));
     }
     let overflow = matches!(selector.name(), "uid" | "gid" | "supplementary_gid")
-        && matches!(selector.value().rsplit(':').next(), Some("65534" | "4294967295"));
+        && matches!(
+            selector.value().rsplit(':').next(),
+            Some("65534" | "4294967295")
+        );
     overflow.then(|| {
         Wrong::new(
             format!("{selector} matches nobody: the kernel shows this id for everybody whom it cannot name"),
@@ -141,7 +170,10 @@ mod tests {
             hash.as_str(),
             "k8s:ns:default",
         ] {
-            assert_eq!(parse(text).map(|selector| selector.to_string()), Ok(text.to_owned()));
+            assert_eq!(
+                parse(text).map(|selector| selector.to_string()),
+                Ok(text.to_owned())
+            );
         }
     }
 
@@ -156,13 +188,28 @@ mod tests {
             ("uid:1000", "write \"unix:uid:1000\""),
             ("unix:uid", "write \"unix:uid:…\""),
             ("unix:uid:01000", "write \"unix:uid:1000\""),
-            ("unix:uid:cart", "write a number, or \"unix:user:cart\" for a name"),
-            ("unix:gid:-1", "write a number, or \"unix:group:-1\" for a name"),
+            (
+                "unix:uid:cart",
+                "write a number, or \"unix:user:cart\" for a name",
+            ),
+            (
+                "unix:gid:-1",
+                "write a number, or \"unix:group:-1\" for a name",
+            ),
             ("unix:usr:cart", "write \"unix:user:cart\""),
             ("unix:path:cart", "write \"unix:path:/usr/bin/cart\""),
-            ("unix:path:/usr//bin/./cart", "write \"unix:path:/usr/bin/cart\""),
-            ("unix:path:/usr/lib/../bin/cart", "write the path without \"..\""),
-            ("unix:sha256:abc", "write what `sha256sum` prints for the program"),
+            (
+                "unix:path:/usr//bin/./cart",
+                "write \"unix:path:/usr/bin/cart\"",
+            ),
+            (
+                "unix:path:/usr/lib/../bin/cart",
+                "write the path without \"..\"",
+            ),
+            (
+                "unix:sha256:abc",
+                "write what `sha256sum` prints for the program",
+            ),
             (&upper, &lower),
         ] {
             assert_eq!(parse(text).unwrap_err().instead, instead, "{text}");
@@ -178,7 +225,11 @@ mod tests {
             ("unix:uid:1000", false),
             ("unix:user:65534", false),
         ] {
-            assert_eq!(never_matches(&text.parse().unwrap()).is_some(), warned, "{text}");
+            assert_eq!(
+                never_matches(&text.parse().unwrap()).is_some(),
+                warned,
+                "{text}"
+            );
         }
     }
 }

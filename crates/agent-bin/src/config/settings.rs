@@ -122,9 +122,11 @@ pub(crate) struct ForeignBundle {
 }
 
 impl PathMeaning {
-    pub(crate) const NAMES: [(&'static str, Self); 2] = [("host", Self::Host), ("caller", Self::Caller)];
+    pub(crate) const NAMES: [(&'static str, Self); 2] =
+        [("host", Self::Host), ("caller", Self::Caller)];
 }
 
 impl LogFormat {
-    pub(crate) const NAMES: [(&'static str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
+    pub(crate) const NAMES: [(&'static str, Self); 2] =
+        [("text", Self::Text), ("json", Self::Json)];
 }

@@ -56,7 +56,9 @@ fn taken(text: &str) -> Settings {
 /// Everything that is said about a file, without its folder.
 fn said(text: &str) -> String {
     let problems = match check(text, Path::new(FILE), &[]) {
-        Ok(checked) => checked.warnings(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000)),
+        Ok(checked) => {
+            checked.warnings(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000))
+        }
         Err(ConfigError::Broken(problems)) => problems,
         Err(error) => panic!("{error}"),
     };
@@ -83,7 +85,10 @@ fn the_documented_example_is_taken_as_it_stands() {
     assert_eq!(entry.spiffe_id.as_str(), "spiffe://example.org/shop/cart");
     assert_eq!(entry.selectors.len(), 2);
     assert_eq!(entry.x509_svid_ttl, Some(Duration::from_secs(600)));
-    assert_eq!((&*entry.dns_names[0], &*entry.hint), ("cart.internal", "cart"));
+    assert_eq!(
+        (&*entry.dns_names[0], &*entry.hint),
+        ("cart.internal", "cart")
+    );
 }
 
 #[test]
@@ -136,9 +141,20 @@ fn every_key_is_taken() {
         "#,
     );
     assert_eq!(settings.workload_api.socket, Path::new("/run/x/agent.sock"));
-    assert_eq!(settings.workload_api.owner.as_ref().map(|owner| (owner.uid, owner.gid)), Some((Some(0), Some(0))));
+    assert_eq!(
+        settings
+            .workload_api
+            .owner
+            .as_ref()
+            .map(|owner| (owner.uid, owner.gid)),
+        Some((Some(0), Some(0)))
+    );
     assert_eq!(settings.authority.key_type, KeyType::Ed25519);
-    assert_eq!(settings.authority.jwt_key_type, KeyType::EcP256, "ed25519 cannot sign tokens");
+    assert_eq!(
+        settings.authority.jwt_key_type,
+        KeyType::EcP256,
+        "ed25519 cannot sign tokens"
+    );
     assert_eq!(settings.authority.x509_svid_key_type, KeyType::Rsa2048);
     assert_eq!(settings.limits.connections, Some(9000));
     assert_eq!(settings.limits.connections_per_uid, Some(256));
@@ -147,7 +163,10 @@ fn every_key_is_taken() {
     assert_eq!(settings.log.format, LogFormat::Json);
     let entry = &settings.entries[0];
     assert_eq!(entry.id.as_str(), "cart-1");
-    assert_eq!(entry.expires_at, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000)));
+    assert_eq!(
+        entry.expires_at,
+        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000))
+    );
     for key in KEYS.iter().filter(|key| !["data_dir"].contains(&key.name)) {
         assert!((key.shown)(&settings).is_some(), "{} is shown", key.name);
     }
@@ -239,12 +258,16 @@ fn what_is_wrong_is_said_with_its_line_and_what_to_write() {
              [\"unix:uid:1000\"]\n",
         ),
         (
-            with("[[entry]]\nspiffe_id = \"spiffe://example.org\"\nselectors = [\"unix:uid:1000\"]\n"),
+            with(
+                "[[entry]]\nspiffe_id = \"spiffe://example.org\"\nselectors = [\"unix:uid:1000\"]\n",
+            ),
             "agent.toml:3: error: spiffe_id: SPIFFE ID of a workload has no path\n    write a path after the trust domain, \
              such as /shop/cart\n",
         ),
         (
-            with("[[entry]]\nspiffe_id = \"spiffe://example.com/cart\"\nselectors = [\"unix:uid:1000\"]\n"),
+            with(
+                "[[entry]]\nspiffe_id = \"spiffe://example.com/cart\"\nselectors = [\"unix:uid:1000\"]\n",
+            ),
             "agent.toml:3: error: spiffe://example.com/cart is not in trust domain example.org\n    write spiffe_id = \
              \"spiffe://example.org/cart\", or give it out by an agent of its own trust domain\n",
         ),
@@ -254,30 +277,40 @@ fn what_is_wrong_is_said_with_its_line_and_what_to_write() {
              selectors = [\"unix:uid:1000\"]\n",
         ),
         (
-            with("[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselector = [\"unix:uid:1000\"]\n"),
+            with(
+                "[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselector = [\"unix:uid:1000\"]\n",
+            ),
             "agent.toml:2: error: this entry has no selectors\n    write selectors = [\"unix:uid:1000\"]\n\
              agent.toml:4: error: [[entry]] knows no key \"selector\"\n    write selectors\n",
         ),
         (
-            with("[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = [\n  \"unix:uid:1000\",\n  \
-                  \"unix:gid:staff\",\n]\n"),
+            with(
+                "[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = [\n  \"unix:uid:1000\",\n  \
+                  \"unix:gid:staff\",\n]\n",
+            ),
             "agent.toml:6: error: selectors: \"unix:gid:staff\" matches nobody: \"staff\" is not a number from 0 to \
              4294967295\n    write a number, or \"unix:group:staff\" for a name\n",
         ),
         (
-            with("[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = [\"unix:uid:0\"]\ndns_names = \
-                  [\"a..b\"]\n"),
+            with(
+                "[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = [\"unix:uid:0\"]\ndns_names = \
+                  [\"a..b\"]\n",
+            ),
             "agent.toml:5: error: dns_names: \"a..b\" is no DNS name\n    write a host name, such as \"cart.internal\"\n",
         ),
         (
-            with("[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = [\"unix:uid:0\"]\nexpires_at = \
-                  2030-01-01\n"),
+            with(
+                "[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = [\"unix:uid:0\"]\nexpires_at = \
+                  2030-01-01\n",
+            ),
             "agent.toml:5: error: expires_at: \"2030-01-01\" is not a moment\n    write a date with a time and an offset, \
              such as 2030-01-31T12:00:00Z\n",
         ),
         (
-            with("[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = [\"unix:uid:0\"]\n\
-                  [[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = [\"unix:uid:0\"]\n"),
+            with(
+                "[[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = [\"unix:uid:0\"]\n\
+                  [[entry]]\nspiffe_id = \"spiffe://example.org/cart\"\nselectors = [\"unix:uid:0\"]\n",
+            ),
             "agent.toml:6: error: this entry is the one at line 3 again\n    remove one of the two\n",
         ),
         (
@@ -294,7 +327,9 @@ fn what_is_wrong_is_said_with_its_line_and_what_to_write() {
             "agent.toml:3: error: [[bundle]] knows no key \"trustdomain\"\n    write trust_domain\n",
         ),
         (
-            with("[[bundle]]\ntrust_domain = \"p.org\"\nfile = \"a\"\n[[bundle]]\ntrust_domain = \"p.org\"\nfile = \"b\"\n"),
+            with(
+                "[[bundle]]\ntrust_domain = \"p.org\"\nfile = \"a\"\n[[bundle]]\ntrust_domain = \"p.org\"\nfile = \"b\"\n",
+            ),
             "agent.toml:6: error: the bundle of p.org stands at line 3 already\n    remove one of the two\n",
         ),
         (
@@ -401,24 +436,48 @@ fn what_is_hardly_meant_is_a_warning() {
 
 #[test]
 fn flags_and_variables_go_before_the_file() {
-    let given = |name: &str, text: &str, place| Given { key: find(name).unwrap(), text: text.into(), place };
-    let flag = |name: &str, text: &str| given(name, text, Place::Flag(format!("--{}", find(name).unwrap().flag())));
+    let given = |name: &str, text: &str, place| Given {
+        key: find(name).unwrap(),
+        text: text.into(),
+        place,
+    };
+    let flag = |name: &str, text: &str| {
+        given(
+            name,
+            text,
+            Place::Flag(format!("--{}", find(name).unwrap().flag())),
+        )
+    };
     let settings = check(
         EXAMPLE,
         Path::new(FILE),
         &[
             flag("workload_api.socket", "here.sock"),
             flag("workload_api.mode", "0600"),
-            given("limits.connections", "7", Place::Variable("PLASTRON_LIMITS_CONNECTIONS".into())),
+            given(
+                "limits.connections",
+                "7",
+                Place::Variable("PLASTRON_LIMITS_CONNECTIONS".into()),
+            ),
             flag("workload_api.unauthenticated_bundles", "true"),
         ],
     )
     .unwrap()
     .settings;
-    assert_eq!(settings.workload_api.socket, std::env::current_dir().unwrap().join("here.sock"));
-    assert_eq!((settings.workload_api.mode, settings.limits.connections), (0o600, Some(7)));
+    assert_eq!(
+        settings.workload_api.socket,
+        std::env::current_dir().unwrap().join("here.sock")
+    );
+    assert_eq!(
+        (settings.workload_api.mode, settings.limits.connections),
+        (0o600, Some(7))
+    );
     assert!(settings.workload_api.unauthenticated_bundles);
-    assert_eq!(settings.data_dir.unwrap(), Path::new("/etc/plastron/state"), "the rest is the file's");
+    assert_eq!(
+        settings.data_dir.unwrap(),
+        Path::new("/etc/plastron/state"),
+        "the rest is the file's"
+    );
 
     let error = check(EXAMPLE, Path::new(FILE), &[flag("workload_api.mode", "rw")]).unwrap_err();
     assert_eq!(
@@ -433,8 +492,20 @@ fn a_change_is_live_or_wants_a_restart() {
     let before = taken(EXAMPLE);
     for (name, change, restart, live, entries) in [
         ("nothing", EXAMPLE.to_owned(), vec![], vec![], (0, 0, 0)),
-        ("hint", EXAMPLE.replace("hint = \"cart\"", "hint = \"c\""), vec![], vec![], (0, 0, 1)),
-        ("selectors", EXAMPLE.replace("uid:1000", "uid:1001"), vec![], vec![], (1, 1, 0)),
+        (
+            "hint",
+            EXAMPLE.replace("hint = \"cart\"", "hint = \"c\""),
+            vec![],
+            vec![],
+            (0, 0, 1),
+        ),
+        (
+            "selectors",
+            EXAMPLE.replace("uid:1000", "uid:1001"),
+            vec![],
+            vec![],
+            (1, 1, 0),
+        ),
         (
             "log",
             EXAMPLE.replace("[audit]", "[log]\nlevel = \"debug\"\n[audit]"),
@@ -444,20 +515,44 @@ fn a_change_is_live_or_wants_a_restart() {
         ),
         (
             "socket and audit",
-            EXAMPLE.replace("agent.sock", "b.sock").replace("audit.jsonl", "b.jsonl"),
+            EXAMPLE
+                .replace("agent.sock", "b.sock")
+                .replace("audit.jsonl", "b.jsonl"),
             vec!["workload_api.socket", "audit.file"],
             vec![],
             (0, 0, 0),
         ),
-        ("written otherwise", EXAMPLE.replace("\"24h\"", "\"1440m\""), vec![], vec![], (0, 0, 0)),
+        (
+            "written otherwise",
+            EXAMPLE.replace("\"24h\"", "\"1440m\""),
+            vec![],
+            vec![],
+            (0, 0, 0),
+        ),
     ] {
         let after = taken(&change);
         let difference = Difference::between(&before, &after);
-        let names = |keys: &[&'static keys::Key]| keys.iter().map(|key| key.name).collect::<Vec<_>>();
-        assert_eq!((names(&difference.restart), names(&difference.live)), (restart, live), "{name}");
-        let shared = |settings: &Settings| settings.entries.iter().cloned().map(Arc::new).collect::<Vec<_>>();
+        let names =
+            |keys: &[&'static keys::Key]| keys.iter().map(|key| key.name).collect::<Vec<_>>();
+        assert_eq!(
+            (names(&difference.restart), names(&difference.live)),
+            (restart, live),
+            "{name}"
+        );
+        let shared = |settings: &Settings| {
+            settings
+                .entries
+                .iter()
+                .cloned()
+                .map(Arc::new)
+                .collect::<Vec<_>>()
+        };
         let counted = Count::of_entries(&shared(&before), &shared(&after));
-        assert_eq!((counted.added, counted.removed, counted.changed), entries, "{name}");
+        assert_eq!(
+            (counted.added, counted.removed, counted.changed),
+            entries,
+            "{name}"
+        );
     }
     let moved = taken(&EXAMPLE.replace("agent.sock", "b.sock"));
     assert_eq!(
@@ -471,10 +566,16 @@ fn a_change_is_live_or_wants_a_restart() {
 fn a_file_that_cannot_be_read_is_told_from_one_that_is_wrong() {
     let temp = tempfile::tempdir().unwrap();
     let file = temp.path().join("agent.toml");
-    assert!(matches!(load(&file, &[]), Err(ConfigError::Unreadable { .. })));
+    assert!(matches!(
+        load(&file, &[]),
+        Err(ConfigError::Unreadable { .. })
+    ));
     std::fs::write(&file, b"trust_domain = \"example.org\"\nx = \"\xff\"\n").unwrap();
     let error = load(&file, &[]).unwrap_err().to_string();
-    assert!(error.contains("agent.toml:2: error: the file is not UTF-8"), "{error}");
+    assert!(
+        error.contains("agent.toml:2: error: the file is not UTF-8"),
+        "{error}"
+    );
 }
 
 /// Prints how long a large file takes. `cargo test --release -p plastron-agent-bin -- --ignored --nocapture large`
@@ -500,7 +601,10 @@ fn a_large_file_is_read_in_good_time() {
     let index = plastron_entry::EntryIndex::new(checked.settings.entries.iter().cloned());
     let indexed = started.elapsed().unwrap() - read;
     let entries: Vec<_> = checked.settings.entries.iter().collect();
-    let warnings = checked.lint.warnings(&checked.settings, &entries, 5000, started).count(Severity::Warning);
+    let warnings = checked
+        .lint
+        .warnings(&checked.settings, &entries, 5000, started)
+        .count(Severity::Warning);
     let linted = started.elapsed().unwrap() - read - indexed;
     println!(
         "{} MB, {} entries: read {read:?}, indexed {indexed:?}, {warnings} warnings {linted:?}",

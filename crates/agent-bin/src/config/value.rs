@@ -13,7 +13,10 @@ pub(crate) struct Wrong {
 
 impl Wrong {
     pub(crate) fn new(what: impl Into<String>, instead: impl Into<String>) -> Self {
-        Self { what: what.into(), instead: instead.into() }
+        Self {
+            what: what.into(),
+            instead: instead.into(),
+        }
     }
 }
 
@@ -44,7 +47,9 @@ fn parse_duration(text: &str) -> Option<Duration> {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let number: u64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
-        let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let letters = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
         let (_, seconds) = UNITS.iter().find(|(unit, _)| *unit == &rest[..letters])?;
         rest = &rest[letters..];
         let part = match seconds {
@@ -63,10 +68,15 @@ pub(crate) fn show_duration(duration: Duration) -> String {
     if !millis.is_multiple_of(1000) {
         return format!("{millis}ms");
     }
-    let unit = UNITS.iter().rev().find(|(_, length)| *length > 0 && seconds > 0 && seconds.is_multiple_of(*length));
+    let unit = UNITS
+        .iter()
+        .rev()
+        .find(|(_, length)| *length > 0 && seconds > 0 && seconds.is_multiple_of(*length));
     match unit {
         // A day is how long a key lives, and people say 24h.
-        Some((unit, length)) if *unit != "d" || seconds > 86_400 => format!("{}{unit}", seconds / length),
+        Some((unit, length)) if *unit != "d" || seconds > 86_400 => {
+            format!("{}{unit}", seconds / length)
+        }
         Some(_) => format!("{}h", seconds / 3600),
         None => format!("{seconds}s"),
     }
@@ -75,12 +85,14 @@ pub(crate) fn show_duration(duration: Duration) -> String {
 /// A lifetime: a duration of at least a second.
 pub(crate) fn lifetime(text: &str) -> Result<Duration, Wrong> {
     match duration(text)? {
-        short if short < Duration::from_secs(1) => {
-            Err(Wrong::new(format!("{text:?} is shorter than the shortest lifetime"), "write \"1s\" or more"))
-        }
-        long if long > MAX_LIFETIME => {
-            Err(Wrong::new(format!("{text:?} is longer than the longest lifetime"), "write \"3650d\" or less"))
-        }
+        short if short < Duration::from_secs(1) => Err(Wrong::new(
+            format!("{text:?} is shorter than the shortest lifetime"),
+            "write \"1s\" or more",
+        )),
+        long if long > MAX_LIFETIME => Err(Wrong::new(
+            format!("{text:?} is longer than the longest lifetime"),
+            "write \"3650d\" or less",
+        )),
         duration => Ok(duration),
     }
 }
@@ -102,7 +114,10 @@ pub(crate) fn mode(text: &str) -> Result<u32, Wrong> {
 
 /// A size in bytes: `67108864`, `64KiB`, `64MiB`, `1GiB`.
 pub(crate) fn size(text: &str) -> Result<u64, Wrong> {
-    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let (digits, unit) = text.split_at(
+        text.find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len()),
+    );
     let shift = match unit.trim_start() {
         "" | "B" => Some(0),
         "KiB" => Some(10),
@@ -110,15 +125,27 @@ pub(crate) fn size(text: &str) -> Result<u64, Wrong> {
         "GiB" => Some(30),
         _ => None,
     };
-    let bytes = digits.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
+    let bytes = digits
+        .parse::<u64>()
+        .ok()
+        .zip(shift)
+        .and_then(|(number, shift)| number.checked_mul(1 << shift));
     bytes.ok_or_else(|| {
-        Wrong::new(format!("{text:?} is not a size"), "write bytes, or a number with KiB, MiB or GiB: \"64MiB\"")
+        Wrong::new(
+            format!("{text:?} is not a size"),
+            "write bytes, or a number with KiB, MiB or GiB: \"64MiB\"",
+        )
     })
 }
 
 /// `true` or `false`.
 pub(crate) fn boolean(text: &str) -> Result<bool, Wrong> {
-    text.parse().map_err(|_| Wrong::new(format!("{text:?} is neither true nor false"), "write true or false"))
+    text.parse().map_err(|_| {
+        Wrong::new(
+            format!("{text:?} is neither true nor false"),
+            "write true or false",
+        )
+    })
 }
 
 /// A number of things, at least one.
@@ -126,7 +153,10 @@ pub(crate) fn count(text: &str) -> Result<usize, Wrong> {
     match text.replace('_', "").parse() {
         Ok(0) => Err(Wrong::new("0 would let nobody in", "write 1 or more")),
         Ok(number) => Ok(number),
-        Err(_) => Err(Wrong::new(format!("{text:?} is not a number of things"), "write a whole number, 1 or more")),
+        Err(_) => Err(Wrong::new(
+            format!("{text:?} is not a number of things"),
+            "write a whole number, 1 or more",
+        )),
     }
 }
 
@@ -137,14 +167,22 @@ pub(crate) fn loopback(text: &str) -> Result<SocketAddr, Wrong> {
             Ok(port) => format!("write \"127.0.0.1:{port}\""),
             Err(_) => "write an IP address and a port, such as \"127.0.0.1:9090\"".to_owned(),
         };
-        Wrong::new(format!("{text:?} is not an address to listen on"), with_port)
+        Wrong::new(
+            format!("{text:?} is not an address to listen on"),
+            with_port,
+        )
     })?;
     if address.ip().is_loopback() {
         return Ok(address);
     }
     Err(Wrong::new(
-        format!("{address} can be reached from other machines, and what is served there asks nobody who he is"),
-        format!("write \"127.0.0.1:{}\", and put a proxy that authenticates in front of it", address.port()),
+        format!(
+            "{address} can be reached from other machines, and what is served there asks nobody who he is"
+        ),
+        format!(
+            "write \"127.0.0.1:{}\", and put a proxy that authenticates in front of it",
+            address.port()
+        ),
     ))
 }
 
@@ -165,14 +203,19 @@ pub(crate) fn choice<T: Copy>(text: &str, names: &[(&str, T)]) -> Result<T, Wron
 pub(crate) fn moment(text: &str) -> Result<SystemTime, Wrong> {
     let since_1970 = match text.parse::<u64>() {
         Ok(seconds) => Some(seconds),
-        Err(_) => text.parse::<Datetime>().ok().and_then(|datetime| seconds(&datetime)),
+        Err(_) => text
+            .parse::<Datetime>()
+            .ok()
+            .and_then(|datetime| seconds(&datetime)),
     };
-    since_1970.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))).ok_or_else(|| {
-        Wrong::new(
-            format!("{text:?} is not a moment"),
-            "write a date with a time and an offset, such as 2030-01-31T12:00:00Z",
-        )
-    })
+    since_1970
+        .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
+        .ok_or_else(|| {
+            Wrong::new(
+                format!("{text:?} is not a moment"),
+                "write a date with a time and an offset, such as 2030-01-31T12:00:00Z",
+            )
+        })
 }
 
 /// Seconds since 1970. `None` before that, and when the offset or the time of day is missing: whose noon would it be?
@@ -182,8 +225,11 @@ fn seconds(datetime: &Datetime) -> Option<u64> {
         toml::value::Offset::Z => 0,
         toml::value::Offset::Custom { minutes } => i64::from(minutes) * 60,
     };
-    let days = crate::calendar::days_since_1970(date.year.into(), date.month.into(), date.day.into());
-    let of_day = i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + i64::from(time.second.unwrap_or(0));
+    let days =
+        crate::calendar::days_since_1970(date.year.into(), date.month.into(), date.day.into());
+    let of_day = i64::from(time.hour) * 3600
+        + i64::from(time.minute) * 60
+        + i64::from(time.second.unwrap_or(0));
     u64::try_from(days * 86_400 + of_day - offset).ok()
 }
 
@@ -192,11 +238,14 @@ pub(crate) fn nearest<'n>(text: &str, names: impl IntoIterator<Item = &'n str>) 
     let text = text.to_ascii_lowercase().replace('-', "_");
     let likeness = |name: &str| {
         let apart = strsim::normalized_damerau_levenshtein(&text, name);
-        let part = name.len() > 2 && (text.contains(name) || (text.len() > 2 && name.contains(&text)));
+        let part =
+            name.len() > 2 && (text.contains(name) || (text.len() > 2 && name.contains(&text)));
         if part { apart.max(0.7) } else { apart }
     };
     let scored = names.into_iter().map(|name| (likeness(name), name));
-    let best = scored.filter(|(score, _)| *score >= 0.5).max_by(|a, b| a.0.total_cmp(&b.0));
+    let best = scored
+        .filter(|(score, _)| *score >= 0.5)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
     best.map(|(_, name)| name)
 }
 
@@ -217,10 +266,24 @@ mod tests {
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "10", "m", "10 m", "-1s", "1.5h", "10min", "1h 30m", "99999999999999999999s", "s1"] {
+        for text in [
+            "",
+            "10",
+            "m",
+            "10 m",
+            "-1s",
+            "1.5h",
+            "10min",
+            "1h 30m",
+            "99999999999999999999s",
+            "s1",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
-        assert_eq!(duration("3600").unwrap_err().instead, "write a number with its unit, such as \"3600s\"");
+        assert_eq!(
+            duration("3600").unwrap_err().instead,
+            "write a number with its unit, such as \"3600s\""
+        );
     }
 
     #[test]
@@ -233,13 +296,24 @@ mod tests {
     #[test]
     fn lifetimes_have_bounds() {
         assert!(lifetime("1s").is_ok());
-        assert_eq!(lifetime("999ms").unwrap_err().instead, "write \"1s\" or more");
-        assert_eq!(lifetime("3651d").unwrap_err().instead, "write \"3650d\" or less");
+        assert_eq!(
+            lifetime("999ms").unwrap_err().instead,
+            "write \"1s\" or more"
+        );
+        assert_eq!(
+            lifetime("3651d").unwrap_err().instead,
+            "write \"3650d\" or less"
+        );
     }
 
     #[test]
     fn modes_are_octal() {
-        for (text, want) in [("0666", 0o666), ("0600", 0o600), ("660", 0o660), ("0o640", 0o640)] {
+        for (text, want) in [
+            ("0666", 0o666),
+            ("0600", 0o600),
+            ("660", 0o660),
+            ("0o640", 0o640),
+        ] {
             assert_eq!(mode(text), Ok(want), "{text}");
         }
         for text in ["", "0999", "rw-rw-rw-", "07777", "-1", "+7"] {
@@ -249,7 +323,13 @@ mod tests {
 
     #[test]
     fn sizes_take_binary_units() {
-        for (text, want) in [("0", 0), ("512", 512), ("64KiB", 65_536), ("64 MiB", 64 << 20), ("2GiB", 2 << 30)] {
+        for (text, want) in [
+            ("0", 0),
+            ("512", 512),
+            ("64KiB", 65_536),
+            ("64 MiB", 64 << 20),
+            ("2GiB", 2 << 30),
+        ] {
             assert_eq!(size(text), Ok(want), "{text}");
         }
         for text in ["", "64MB", "64m", "-1", "99999999999GiB"] {
@@ -262,8 +342,16 @@ mod tests {
         for text in ["127.0.0.1:9090", "[::1]:9090", "127.8.8.8:1"] {
             assert!(loopback(text).is_ok(), "{text}");
         }
-        assert_eq!(loopback("9090").unwrap_err().instead, "write \"127.0.0.1:9090\"");
-        for text in ["0.0.0.0:9090", "192.0.2.1:9090", "[::]:9090", "localhost:9090"] {
+        assert_eq!(
+            loopback("9090").unwrap_err().instead,
+            "write \"127.0.0.1:9090\""
+        );
+        for text in [
+            "0.0.0.0:9090",
+            "192.0.2.1:9090",
+            "[::]:9090",
+            "localhost:9090",
+        ] {
             assert!(loopback(text).is_err(), "{text}");
         }
     }
@@ -274,7 +362,14 @@ mod tests {
         assert_eq!(moment("1893456000"), at(1_893_456_000));
         assert_eq!(moment("2030-01-01T00:00:00Z"), at(1_893_456_000));
         assert_eq!(moment("2030-01-01 02:30:00+02:30"), at(1_893_456_000));
-        for text in ["2030-01-01", "2030-01-01T00:00:00", "00:00:00", "1969-12-31T00:00:00Z", "soon", ""] {
+        for text in [
+            "2030-01-01",
+            "2030-01-01T00:00:00",
+            "00:00:00",
+            "1969-12-31T00:00:00Z",
+            "soon",
+            "",
+        ] {
             assert!(moment(text).is_err(), "{text}");
         }
     }

@@ -33,12 +33,20 @@ pub(crate) struct Findings<'a> {
 
 impl<'a> Findings<'a> {
     pub(crate) fn new(lines: &'a Lines) -> Self {
-        Self { lines, list: RefCell::default() }
+        Self {
+            lines,
+            list: RefCell::default(),
+        }
     }
 
     pub(crate) fn add(&self, severity: Severity, place: Place, wrong: Wrong) {
         let Wrong { what, instead } = wrong;
-        self.list.borrow_mut().push(Problem { severity, place, what, instead });
+        self.list.borrow_mut().push(Problem {
+            severity,
+            place,
+            what,
+            instead,
+        });
     }
 
     /// An error at a byte of the file.
@@ -79,8 +87,18 @@ pub(crate) struct Values<'a, 't> {
 
 impl<'a, 't> Values<'a, 't> {
     /// Sorts the file's top-level keys out. `folder` is where its relative paths count from.
-    pub(crate) fn new(top: &'a Top<'t>, given: &'a [Given], folder: &'a Path, findings: &'a Findings<'a>) -> Self {
-        let mut values = Self { file: BTreeMap::new(), given, folder, findings };
+    pub(crate) fn new(
+        top: &'a Top<'t>,
+        given: &'a [Given],
+        folder: &'a Path,
+        findings: &'a Findings<'a>,
+    ) -> Self {
+        let mut values = Self {
+            file: BTreeMap::new(),
+            given,
+            folder,
+            findings,
+        };
         for item in top.items().filter(|item| item.key != "bundle") {
             values.take("", &item);
         }
@@ -98,13 +116,18 @@ impl<'a, 't> Values<'a, 't> {
             let (what, instead) = unknown_key(table, item.key);
             self.findings.error(item.key_at, what, instead);
         } else if item.value.get().is_table() {
-            item.value.items().for_each(|inner| self.take(&name, &inner));
+            item.value
+                .items()
+                .for_each(|inner| self.take(&name, &inner));
         } else {
             let members: Vec<_> = keys::members(&name);
             self.findings.error(
                 item.key_at,
                 format!("{name} is {}, where a table belongs", item.value.sort()),
-                format!("write [{name}] on a line of its own, and below it {}", members.join(", ")),
+                format!(
+                    "write [{name}] on a line of its own, and below it {}",
+                    members.join(", ")
+                ),
             );
         }
     }
@@ -118,33 +141,49 @@ impl<'a, 't> Values<'a, 't> {
         if let Some(given) = self.given.iter().find(|given| given.key.name == name) {
             return Some(given.place.clone());
         }
-        self.file.get(name).map(|node| self.findings.place(node.span().start))
+        self.file
+            .get(name)
+            .map(|node| self.findings.place(node.span().start))
     }
 
     /// A warning about a key, where it is set.
     pub(crate) fn warn(&self, name: &str, what: impl Into<String>, instead: impl Into<String>) {
         let place = self.place(name).unwrap_or(Place::File);
-        self.findings.add(Severity::Warning, place, Wrong::new(what, instead));
+        self.findings
+            .add(Severity::Warning, place, Wrong::new(what, instead));
     }
 
     /// An error about a key, where it is set.
     pub(crate) fn refuse(&self, name: &str, what: impl Into<String>, instead: impl Into<String>) {
         let place = self.place(name).unwrap_or(Place::File);
-        self.findings.add(Severity::Error, place, Wrong::new(what, instead));
+        self.findings
+            .add(Severity::Error, place, Wrong::new(what, instead));
     }
 
     /// The value of a key that is written as a string.
-    pub(crate) fn text<T>(&self, name: &'static str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+    pub(crate) fn text<T>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
         self.read(name, Form::Text, &parse)
     }
 
     /// The value of a key that is written as a whole number.
-    pub(crate) fn number<T>(&self, name: &'static str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+    pub(crate) fn number<T>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
         self.read(name, Form::Number, &parse)
     }
 
     /// The value of a key that is written as a number or, with a unit, as a string.
-    pub(crate) fn size<T>(&self, name: &'static str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+    pub(crate) fn size<T>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
         self.read(name, Form::Either, &parse)
     }
 
@@ -157,27 +196,43 @@ impl<'a, 't> Values<'a, 't> {
     pub(crate) fn path(&self, name: &'static str) -> Option<PathBuf> {
         let in_file = self.given.iter().all(|given| given.key.name != name);
         let path = self.text(name, |text| match text {
-            "" => Err(Wrong::new("the path is empty", "write a path, or leave the key out")),
+            "" => Err(Wrong::new(
+                "the path is empty",
+                "write a path, or leave the key out",
+            )),
             text => Ok(PathBuf::from(text)),
         })?;
-        Some(if in_file { self.folder.join(path) } else { std::path::absolute(&path).unwrap_or(path) })
+        Some(if in_file {
+            self.folder.join(path)
+        } else {
+            std::path::absolute(&path).unwrap_or(path)
+        })
     }
 
-    fn read<T>(&self, name: &'static str, form: Form, parse: &dyn Fn(&str) -> Result<T, Wrong>) -> Option<T> {
-        debug_assert!(KEYS.iter().any(|key| key.name == name), "{name} is not in the table of keys");
-        let (text, place) = if let Some(given) = self.given.iter().find(|given| given.key.name == name) {
-            (Cow::Borrowed(given.text.as_str()), given.place.clone())
-        } else {
-            let node = self.file.get(name)?;
-            let place = self.findings.place(node.span().start);
-            match text_of(name, node, form) {
-                Ok(text) => (text, place),
-                Err(wrong) => {
-                    self.findings.add(Severity::Error, place, wrong);
-                    return None;
+    fn read<T>(
+        &self,
+        name: &'static str,
+        form: Form,
+        parse: &dyn Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        debug_assert!(
+            KEYS.iter().any(|key| key.name == name),
+            "{name} is not in the table of keys"
+        );
+        let (text, place) =
+            if let Some(given) = self.given.iter().find(|given| given.key.name == name) {
+                (Cow::Borrowed(given.text.as_str()), given.place.clone())
+            } else {
+                let node = self.file.get(name)?;
+                let place = self.findings.place(node.span().start);
+                match text_of(name, node, form) {
+                    Ok(text) => (text, place),
+                    Err(wrong) => {
+                        self.findings.add(Severity::Error, place, wrong);
+                        return None;
+                    }
                 }
-            }
-        };
+            };
         match parse(&text) {
             Ok(value) => Some(value),
             Err(wrong) => {
@@ -185,7 +240,8 @@ impl<'a, 't> Values<'a, 't> {
                     Place::Line(_) => format!("{name}: {}", wrong.what),
                     _ => wrong.what,
                 };
-                self.findings.add(Severity::Error, place, Wrong { what, ..wrong });
+                self.findings
+                    .add(Severity::Error, place, Wrong { what, ..wrong });
                 None
             }
         }
@@ -207,11 +263,17 @@ fn text_of<'d>(name: &str, node: &Node<'d, '_>, form: Form) -> Result<Cow<'d, st
     let (wanted, found) = match (form, node.get()) {
         (Form::Text | Form::Either, DeValue::String(text)) => return Ok(Cow::Borrowed(text)),
         (Form::Number | Form::Either, DeValue::Integer(number)) => return Ok(number_text(number)),
-        (Form::Boolean, DeValue::Boolean(value)) => return Ok(Cow::Borrowed(if *value { "true" } else { "false" })),
-        (Form::Text, DeValue::Integer(number)) if last.ends_with("ttl") || last.ends_with("timeout") => {
+        (Form::Boolean, DeValue::Boolean(value)) => {
+            return Ok(Cow::Borrowed(if *value { "true" } else { "false" }));
+        }
+        (Form::Text, DeValue::Integer(number))
+            if last.ends_with("ttl") || last.ends_with("timeout") =>
+        {
             ("a string", format!("{last} = \"{number}s\""))
         }
-        (Form::Text, DeValue::Integer(number)) if last == "mode" => ("a string", format!("{last} = \"0{number}\"")),
+        (Form::Text, DeValue::Integer(number)) if last == "mode" => {
+            ("a string", format!("{last} = \"0{number}\""))
+        }
         (Form::Text, DeValue::Integer(number)) => ("a string", format!("{last} = \"{number}\"")),
         (Form::Text, DeValue::Boolean(value)) => ("a string", format!("{last} = \"{value}\"")),
         (Form::Number, DeValue::String(text)) if text.parse::<u64>().is_ok() => {
@@ -223,7 +285,10 @@ fn text_of<'d>(name: &str, node: &Node<'d, '_>, form: Form) -> Result<Cow<'d, st
         (Form::Boolean, _) => ("true or false", format!("{last} = true")),
         (Form::Either, _) => ("a size", format!("{last} = \"64MiB\"")),
     };
-    Err(Wrong::new(format!("{name} is {}, where {wanted} belongs", node.sort()), format!("write {found}")))
+    Err(Wrong::new(
+        format!("{name} is {}, where {wanted} belongs", node.sort()),
+        format!("write {found}"),
+    ))
 }
 
 fn number_text<'d>(number: &'d toml::de::DeInteger<'_>) -> Cow<'d, str> {
@@ -243,8 +308,14 @@ const FROM_SPIRE: [(&str, &str); 8] = [
     ("ca_key_type", "authority.key_type"),
     ("default_x509_svid_ttl", "authority.x509_svid_ttl"),
     ("default_jwt_svid_ttl", "authority.jwt_svid_ttl"),
-    ("workload_x509_svid_key_type", "authority.x509_svid_key_type"),
-    ("allow_unauthenticated_verifiers", "workload_api.unauthenticated_bundles"),
+    (
+        "workload_x509_svid_key_type",
+        "authority.x509_svid_key_type",
+    ),
+    (
+        "allow_unauthenticated_verifiers",
+        "workload_api.unauthenticated_bundles",
+    ),
     ("log_file", "log.format"),
 ];
 
@@ -258,14 +329,21 @@ fn unknown_key(table: &str, key: &str) -> (String, String) {
         "" => format!("write {} at the top of the file", key.last()),
         table => format!("write {} under [{table}]", key.last()),
     };
-    let here = keys::members(table).into_iter().chain(match table {
-        "" => ["entry", "bundle"].as_slice(),
-        _ => &[],
-    }.iter().copied());
+    let here = keys::members(table).into_iter().chain(
+        match table {
+            "" => ["entry", "bundle"].as_slice(),
+            _ => &[],
+        }
+        .iter()
+        .copied(),
+    );
     let here: Vec<_> = here.collect();
     let instead = if let Some((_, name)) = FROM_SPIRE.iter().find(|(spire, _)| *spire == key) {
         keys::find(name).map(elsewhere).unwrap_or_default()
-    } else if let Some(other) = KEYS.iter().find(|other| other.last() == key && !here.contains(&key)) {
+    } else if let Some(other) = KEYS
+        .iter()
+        .find(|other| other.last() == key && !here.contains(&key))
+    {
         elsewhere(other)
     } else if let Some(member) = nearest(key, here.iter().copied()) {
         match member {
@@ -296,13 +374,25 @@ mod tests {
             ("", "workload-api", "write [workload_api]"),
             ("", "socket", "write socket under [workload_api]"),
             ("", "socket_path", "write socket under [workload_api]"),
-            ("workload_api", "socket_path", "write socket under [workload_api]"),
+            (
+                "workload_api",
+                "socket_path",
+                "write socket under [workload_api]",
+            ),
             ("workload_api", "sockt", "write socket"),
             ("authority", "ca_ttl", "write x509_ca_ttl under [authority]"),
-            ("authority", "trust_domain", "write trust_domain at the top of the file"),
+            (
+                "authority",
+                "trust_domain",
+                "write trust_domain at the top of the file",
+            ),
             ("log", "levels", "write level"),
             ("attest", "unixx", "write unix"),
-            ("log", "colour", "leave it out, or write one of format, level"),
+            (
+                "log",
+                "colour",
+                "leave it out, or write one of format, level",
+            ),
         ] {
             assert_eq!(unknown_key(table, key).1, instead, "[{table}] {key}");
         }

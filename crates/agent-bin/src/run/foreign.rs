@@ -18,25 +18,39 @@ pub(super) struct ForeignBundles {
 
 impl ForeignBundles {
     pub(super) fn new(health: Component) -> Self {
-        Self { good: HashMap::new(), health }
+        Self {
+            good: HashMap::new(),
+            health,
+        }
     }
 
     /// Reads the files, and says in log and health what could not be read.
     pub(super) fn read(&mut self, wanted: &[ForeignBundle]) -> BundleSet {
-        self.good.retain(|trust_domain, _| wanted.iter().any(|bundle| bundle.trust_domain == *trust_domain));
+        self.good.retain(|trust_domain, _| {
+            wanted
+                .iter()
+                .any(|bundle| bundle.trust_domain == *trust_domain)
+        });
         let mut problems = Vec::new();
         for bundle in wanted {
             match read_one(bundle) {
                 Ok(read) => {
-                    self.good.insert(bundle.trust_domain.clone(), Arc::new(read));
+                    self.good
+                        .insert(bundle.trust_domain.clone(), Arc::new(read));
                 }
                 Err(problem) => {
                     let meanwhile = match self.good.contains_key(&bundle.trust_domain) {
                         true => "the one before stays in force",
                         false => "there is none until then",
                     };
-                    tracing::warn!(trust_domain = bundle.trust_domain.as_str(), "{problem}; {meanwhile}");
-                    problems.push(format!("bundle of {}: {problem}; {meanwhile}", bundle.trust_domain));
+                    tracing::warn!(
+                        trust_domain = bundle.trust_domain.as_str(),
+                        "{problem}; {meanwhile}"
+                    );
+                    problems.push(format!(
+                        "bundle of {}: {problem}; {meanwhile}",
+                        bundle.trust_domain
+                    ));
                 }
             }
         }
@@ -54,7 +68,8 @@ impl ForeignBundles {
 
 fn read_one(wanted: &ForeignBundle) -> Result<Bundle, String> {
     let file = wanted.file.display();
-    let bytes = fs::read(&wanted.file).map_err(|error| format!("{file} cannot be read: {error}"))?;
+    let bytes =
+        fs::read(&wanted.file).map_err(|error| format!("{file} cannot be read: {error}"))?;
     let parsed = bundle_file::parse(wanted.trust_domain.clone(), &bytes)
         .map_err(|error| format!("{file} is not a bundle: {error}"))?;
     for skipped in &parsed.skipped {

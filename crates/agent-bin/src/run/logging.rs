@@ -25,7 +25,11 @@ pub(super) fn start(log: &Log) -> Logging {
     let stamped = std::env::var_os("JOURNAL_STREAM").is_none();
     let lines = fmt::layer().with_writer(io::stderr);
     let lines: Lines = match (log.format, stamped) {
-        (LogFormat::Json, _) => lines.json().flatten_event(true).with_current_span(false).boxed(),
+        (LogFormat::Json, _) => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .boxed(),
         (LogFormat::Text, true) => lines.with_ansi(io::stderr().is_terminal()).boxed(),
         (LogFormat::Text, false) => lines.with_ansi(false).without_time().boxed(),
     };

@@ -79,7 +79,16 @@ impl Reloader {
     ///
     /// SIGHUP cannot be handled.
     pub(super) fn new(first: InForce, running: Running) -> io::Result<Self> {
-        let InForce { file, seen, given, settings, entries, lint, foreign, bundles } = first;
+        let InForce {
+            file,
+            seen,
+            given,
+            settings,
+            entries,
+            lint,
+            foreign,
+            bundles,
+        } = first;
         let mut reloader = Self {
             stale: false,
             file: std::path::absolute(&file).unwrap_or(file),
@@ -95,7 +104,9 @@ impl Reloader {
         };
         match Watcher::new(reloader.files()) {
             Ok(watcher) => reloader.watcher = Some(watcher),
-            Err(error) => tracing::warn!(%error, "files cannot be watched; send SIGHUP after a change"),
+            Err(error) => {
+                tracing::warn!(%error, "files cannot be watched; send SIGHUP after a change")
+            }
         }
         reloader.stale = Seen::of(&reloader.file) != seen;
         Ok(reloader)
@@ -131,7 +142,11 @@ impl Reloader {
 
     /// What is watched.
     fn files(&self) -> Vec<PathBuf> {
-        let bundles = self.settings.bundles.iter().map(|bundle| bundle.file.clone());
+        let bundles = self
+            .settings
+            .bundles
+            .iter()
+            .map(|bundle| bundle.file.clone());
         bundles.chain([self.file.clone()]).collect()
     }
 
@@ -143,7 +158,9 @@ impl Reloader {
         let outcome = match loaded {
             Ok(Ok(checked)) => self.put_in_force(checked).await,
             Ok(Err(error)) => Err(error.sentences()),
-            Err(error) => Err(vec![format!("reading the configuration broke off: {error}")]),
+            Err(error) => Err(vec![format!(
+                "reading the configuration broke off: {error}"
+            )]),
         };
         let status = match outcome {
             Ok(()) => {
@@ -152,7 +169,9 @@ impl Reloader {
                 plural(self.entries.len(), "entry", "entries")
             }
             Err(sentences) => {
-                let all = told(&sentences, |sentence| tracing::error!("the configuration is not in force: {sentence}"));
+                let all = told(&sentences, |sentence| {
+                    tracing::error!("the configuration is not in force: {sentence}")
+                });
                 self.tell(Some(all.join("; ")), Vec::new());
                 format!("the configuration is not in force: {}", all.join("; "))
             }
@@ -182,13 +201,16 @@ impl Reloader {
                 "the configuration is in force"
             );
         } else {
-            tracing::info!("the configuration was read again; no entry and no bundle is other than before");
+            tracing::info!(
+                "the configuration was read again; no entry and no bundle is other than before"
+            );
         }
         for key in difference.live {
             tracing::info!(key = key.name, value = (key.shown)(&settings), "changed");
         }
         self.running.logging.set_level(settings.log.level.clone());
-        (self.settings, self.entries, self.bundles, self.lint) = (settings, entries, bundles, Arc::new(lint));
+        (self.settings, self.entries, self.bundles, self.lint) =
+            (settings, entries, bundles, Arc::new(lint));
         let files = self.files();
         if let Some(watcher) = &mut self.watcher {
             watcher.set(files);
@@ -204,15 +226,24 @@ impl Reloader {
     ) -> Result<(Registry, BundleSet), Vec<String>> {
         let (foreign, wanted) = (self.foreign.clone(), settings.bundles.clone());
         let built = spawn_blocking(move || {
-            let bundles = foreign.lock().unwrap_or_else(PoisonError::into_inner).read(&wanted);
+            let bundles = foreign
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .read(&wanted);
             (Registry::new(entries, bundles.clone()), bundles)
         });
-        built.await.map_err(|error| vec![format!("building the index of entries broke off: {error}")])
+        built
+            .await
+            .map_err(|error| vec![format!("building the index of entries broke off: {error}")])
     }
 
     /// Reads the files of foreign bundles again.
     async fn read_bundles(&mut self) {
-        let entries = self.entries.iter().map(|entry| RegistrationEntry::clone(entry)).collect();
+        let entries = self
+            .entries
+            .iter()
+            .map(|entry| RegistrationEntry::clone(entry))
+            .collect();
         match self.registry(entries, &self.settings).await {
             Ok((_, bundles)) if bundles == self.bundles => {}
             Ok((registry, bundles)) => {
@@ -222,24 +253,38 @@ impl Reloader {
                 tracing::info!(callers = affected, "foreign bundles have changed");
             }
             Err(sentences) => {
-                told(&sentences, |sentence| tracing::error!("foreign bundles are not read: {sentence}"));
+                told(&sentences, |sentence| {
+                    tracing::error!("foreign bundles are not read: {sentence}")
+                });
             }
         }
     }
 
     /// What is odd about what is in force.
     async fn warnings(&self) -> Vec<String> {
-        let (lint, settings, entries) = (self.lint.clone(), self.settings.clone(), self.entries.clone());
+        let (lint, settings, entries) = (
+            self.lint.clone(),
+            self.settings.clone(),
+            self.entries.clone(),
+        );
         let found = spawn_blocking(move || {
             let entries: Vec<&RegistrationEntry> = entries.iter().map(|entry| &**entry).collect();
-            lint.warnings(&settings, &entries, LOOKS, calendar::now()).sentences().collect::<Vec<_>>()
+            lint.warnings(&settings, &entries, LOOKS, calendar::now())
+                .sentences()
+                .collect::<Vec<_>>()
         });
-        told(&found.await.unwrap_or_default(), |sentence| tracing::warn!("{sentence}"))
+        told(&found.await.unwrap_or_default(), |sentence| {
+            tracing::warn!("{sentence}")
+        })
     }
 
     /// Says in health how it went.
     fn tell(&self, error: Option<String>, warnings: Vec<String>) {
-        self.running.health.reloaded(health::Reload { at: calendar::now(), error, warnings });
+        self.running.health.reloaded(health::Reload {
+            at: calendar::now(),
+            error,
+            warnings,
+        });
     }
 }
 
@@ -260,8 +305,16 @@ pub(super) struct Seen(Option<[i64; 6]>);
 impl Seen {
     pub(super) fn of(path: &Path) -> Self {
         Self(path.metadata().ok().map(|facts| {
-            let [device, inode, size] = [facts.dev(), facts.ino(), facts.size()].map(u64::cast_signed);
-            [device, inode, size, facts.mtime(), facts.mtime_nsec(), facts.ctime_nsec()]
+            let [device, inode, size] =
+                [facts.dev(), facts.ino(), facts.size()].map(u64::cast_signed);
+            [
+                device,
+                inode,
+                size,
+                facts.mtime(),
+                facts.mtime_nsec(),
+                facts.ctime_nsec(),
+            ]
         }))
     }
 }
