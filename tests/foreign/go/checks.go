@@ -41,6 +41,7 @@ var checks = []check{
 	{"rotation: a watcher gets new certificates before the old ones expire (WAPI-11, X509-53)", rotation},
 	{"mTLS: server and client on two sources meet, and over several rotations", mtls},
 	{"mTLS: a peer with another of our identities is refused", mtlsRefuses},
+	{"endpoint: a client with nothing but socket and header is served, by all five calls (WAPI-01, WAPI-23, WEP-09, WEP-15, WEP-22)", served},
 	{"endpoint: no call without the header, and not with another value (WEP-07)", header},
 	{"endpoint: the WIT profile is Unimplemented (WAPI-58)", wit},
 	{"endpoint: health and reflection answer without the header (WEP-24)", health},
@@ -353,6 +354,40 @@ func header(ctx context.Context, _ *workloadapi.Client) error {
 			if err := wantCode(err, codes.InvalidArgument); err != nil {
 				return fmt.Errorf("%s with the header %q: %w", name, value, err)
 			}
+		}
+	}
+	return nil
+}
+
+// served makes every call with what an ordinary client has: no credential of any kind, and no TLS.
+func served(ctx context.Context, _ *workloadapi.Client) error {
+	conn, err := raw()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx = metadata.AppendToOutgoingContext(ctx, "workload.spiffe.io", "true")
+	for name, err := range callAll(ctx, conn) {
+		want := codes.OK
+		if name == "ValidateJWTSVID" {
+			// The token is none.
+			want = codes.InvalidArgument
+		}
+		if err := wantCode(err, want); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	stream, err := workload.NewSpiffeWorkloadAPIClient(conn).FetchX509SVID(ctx, &workload.X509SVIDRequest{})
+	if err != nil {
+		return err
+	}
+	response, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	for _, svid := range response.Svids {
+		if svid.SpiffeId == "" || len(svid.X509Svid) == 0 || len(svid.X509SvidKey) == 0 || len(svid.Bundle) == 0 {
+			return fmt.Errorf("%q lacks a field", svid.SpiffeId)
 		}
 	}
 	return nil
