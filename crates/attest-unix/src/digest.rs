@@ -23,8 +23,14 @@ const KEPT: usize = 1024;
 /// so a change within the tick in which it was hashed would not show.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// Files whose attributes are whatever some program says they are.
-const FUSE_SUPER_MAGIC: u64 = 0x6573_5546;
+/// File systems on which a file can change and keep its attributes: with FUSE they are whatever some program says, and
+/// those in memory do not notice what is written through a mapping.
+const CHANGES_UNSEEN: [u64; 4] = [
+    0x6573_5546, // FUSE_SUPER_MAGIC
+    0x0102_1994, // TMPFS_MAGIC
+    0x8584_58f6, // RAMFS_MAGIC
+    0x9584_58f6, // HUGETLBFS_MAGIC
+];
 
 /// A SHA-256 digest. Displayed in lower-case hexadecimal.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -57,12 +63,15 @@ struct Key {
 #[derive(Debug)]
 pub(crate) struct Digests {
     kept: Mutex<Kept>,
-    under_way: Mutex<HashMap<Key, Arc<Flight>>>,
-    /// One file of each uid is read at a time, and so many of all.
+    under_way: Mutex<Flights>,
+    /// One file of each uid is read at a time. Reading can take for ever, so nothing is held meanwhile that others need.
     lanes: Lanes,
-    readers: Arc<Semaphore>,
+    /// So many pieces of all are hashed at a time.
+    hashers: Arc<Semaphore>,
 }
 
+/// By whose lane reads it, too: nobody waits in the lane of another.
+type Flights = HashMap<(u32, Key), Arc<Flight>>;
 type Flight = OnceCell<Result<Digest, NoDigest>>;
 
 #[derive(Debug, Default)]
@@ -78,12 +87,12 @@ impl Digests {
             kept: Mutex::default(),
             under_way: Mutex::default(),
             lanes: Lanes::new(1),
-            readers: Arc::new(Semaphore::new(cores.div_ceil(2))),
+            hashers: Arc::new(Semaphore::new(cores.div_ceil(2))),
         }
     }
 
-    /// The digest of an open file, on behalf of a process of `uid`. Callers that want the same file wait for one reading
-    /// of it; when all of them have given up, it stops.
+    /// The digest of an open file, on behalf of a process of `uid`. Callers of one uid that want the same file wait for
+    /// one reading of it; when all of them have given up, it stops.
     ///
     /// # Errors
     ///
@@ -110,10 +119,10 @@ impl Digests {
         if let Some(digest) = self.kept().find(key) {
             return Ok(Ok(digest));
         }
-        let flight = Arc::clone(lock(&self.under_way).entry(key).or_default());
+        let flight = Arc::clone(lock(&self.under_way).entry((uid, key)).or_default());
         let _seat = Seat {
             under_way: &self.under_way,
-            key,
+            key: (uid, key),
             flight: &flight,
         };
         let digest = flight
@@ -136,14 +145,9 @@ impl Digests {
     ) -> io::Result<Result<Digest, NoDigest>> {
         let wanted = Arc::new(AtomicBool::new(true));
         let _unwanted_when_dropped = Unwanted(Arc::clone(&wanted));
-        let readers = Arc::clone(&self.readers);
-        let reader = readers.acquire_owned().await.map_err(io::Error::other)?;
+        let hashers = Arc::clone(&self.hashers);
         self.lanes
-            .run(uid, move || {
-                let digest = read(&mut file, key, &wanted);
-                drop(reader);
-                digest
-            })
+            .run(uid, move || read(&mut file, key, &wanted, &hashers))
             .await
     }
 
@@ -154,8 +158,8 @@ impl Digests {
 
 /// Somebody waits for a file to be read. The last one takes it off the list.
 struct Seat<'a> {
-    under_way: &'a Mutex<HashMap<Key, Arc<Flight>>>,
-    key: Key,
+    under_way: &'a Mutex<Flights>,
+    key: (u32, Key),
     flight: &'a Arc<Flight>,
 }
 
@@ -177,7 +181,14 @@ impl Drop for Unwanted {
     }
 }
 
-fn read(file: &mut File, key: Key, wanted: &AtomicBool) -> Result<Digest, NoDigest> {
+/// Runs on a blocking thread.
+fn read(
+    file: &mut File,
+    key: Key,
+    wanted: &AtomicBool,
+    hashers: &Semaphore,
+) -> Result<Digest, NoDigest> {
+    let runtime = tokio::runtime::Handle::current();
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 128 * 1024];
     let mut left = key.size;
@@ -190,7 +201,10 @@ fn read(file: &mut File, key: Key, wanted: &AtomicBool) -> Result<Digest, NoDige
             }
             return Ok(Digest(hasher.finalize().into()));
         }
-        hasher.update(&buffer[..bytes]);
+        {
+            let _turn = runtime.block_on(hashers.acquire());
+            hasher.update(&buffer[..bytes]);
+        }
         let Some(rest) = left.checked_sub(bytes as u64) else {
             break;
         };
@@ -204,12 +218,15 @@ fn read(file: &mut File, key: Key, wanted: &AtomicBool) -> Result<Digest, NoDige
     reason = "whether a file was changed just now is between it and the system's clock"
 )]
 fn may_be_kept(file: &File, key: Key) -> bool {
-    let fuse = fstatfs(file).map_or(true, |fs| fs.f_type as u64 == FUSE_SUPER_MAGIC);
+    let unseen = fstatfs(file).map_or(true, |fs| {
+        // Some architectures have 32 bits for it, with a sign.
+        CHANGES_UNSEEN.contains(&(fs.f_type as u64 & 0xffff_ffff))
+    });
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     let changed = u64::try_from(key.changed.0).unwrap_or(u64::MAX);
-    !fuse && now.as_secs().saturating_sub(SETTLED.as_secs()) > changed
+    !unseen && now.as_secs().saturating_sub(SETTLED.as_secs()) > changed
 }
 
 impl Key {
@@ -321,18 +338,62 @@ mod tests {
         let first = digests.of(1, settled(), None).await.unwrap();
         assert_eq!(digests.kept().digests.len(), 1);
         // Nobody has to read it again.
-        digests.readers.close();
+        let _busy = all_hashers(&digests).await;
         assert_eq!(digests.of(2, settled(), None).await.unwrap(), first);
-        assert!(digests.of(2, fresh("abc"), None).await.is_err());
+    }
+
+    #[test]
+    fn a_file_that_can_change_without_a_trace_is_not_remembered() {
+        let Ok(mut file) = tempfile::tempfile_in("/dev/shm") else {
+            println!("no /dev/shm: skipped");
+            return;
+        };
+        std::io::Write::write_all(&mut file, b"abc").unwrap();
+        let long_ago = Key {
+            changed: (0, 0),
+            ..Key::of(&file).unwrap()
+        };
+        assert!(!may_be_kept(&file, long_ago));
+    }
+
+    /// A file that is never read to its end, and what keeps it from that.
+    fn endless() -> (File, std::os::fd::OwnedFd) {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        (File::from(read), write)
+    }
+
+    #[tokio::test]
+    async fn files_that_take_for_ever_hold_up_their_own_uid_alone() {
+        let digests = Digests::new();
+        let (files, ends): (Vec<_>, Vec<_>) = (0..64).map(|_| endless()).unzip();
+        let mut hanging = Vec::new();
+        for file in files {
+            let mut digest = Box::pin(digests.of(1, file, None));
+            assert!(is_pending(digest.as_mut()).await);
+            hanging.push(digest);
+        }
+        // Whoever hangs wants the program of another, too.
+        let mut behind = Box::pin(digests.of(1, settled(), None));
+        assert!(is_pending(behind.as_mut()).await);
+        let others = digests.of(2, settled(), None);
+        let digest = tokio::time::timeout(Duration::from_secs(20), others).await;
+        drop(ends);
+        digest.expect("uid 1 keeps uid 2 waiting").unwrap().unwrap();
+    }
+
+    async fn all_hashers(digests: &Digests) -> tokio::sync::OwnedSemaphorePermit {
+        let all = u32::try_from(digests.hashers.available_permits()).unwrap();
+        Arc::clone(&digests.hashers)
+            .acquire_many_owned(all)
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
     async fn one_reads_for_all_and_another_takes_over_when_it_gives_up() {
         let digests = Digests::new();
-        let cores = u32::try_from(digests.readers.available_permits()).unwrap();
-        let readers = Arc::clone(&digests.readers);
-        let busy = readers.acquire_many_owned(cores).await.unwrap();
-        let mut second = pin!(digests.of(2, settled(), None));
+        let busy = all_hashers(&digests).await;
+        let mut second = pin!(digests.of(1, settled(), None));
         {
             let mut first = Box::pin(digests.of(1, settled(), None));
             assert!(is_pending(first.as_mut()).await);
@@ -345,22 +406,25 @@ mod tests {
         assert!(lock(&digests.under_way).is_empty());
     }
 
-    #[test]
-    fn a_file_that_changes_or_that_nobody_wants_has_no_digest() {
+    #[tokio::test]
+    async fn a_file_that_changes_or_that_nobody_wants_has_no_digest() {
+        let read = |mut file: File, key, wanted| {
+            tokio::task::spawn_blocking(move || {
+                read(&mut file, key, &AtomicBool::new(wanted), &Semaphore::new(1))
+            })
+        };
         let key = Key::of(&fresh("abc")).unwrap();
-        let wanted = AtomicBool::new(true);
         for text in ["abcd", "ab", "abc"] {
-            assert_eq!(
-                read(&mut fresh(text), key, &wanted),
-                Err(NoDigest::Changing),
-                "{text}"
-            );
+            let digest = read(fresh(text), key, true).await.unwrap();
+            assert_eq!(digest, Err(NoDigest::Changing), "{text}");
         }
-        let mut same = fresh("abc");
-        let key = Key::of(&same).unwrap();
-        let unwanted = AtomicBool::new(false);
-        assert_eq!(read(&mut same, key, &unwanted), Err(NoDigest::Changing));
-        assert!(read(&mut same, key, &wanted).is_ok());
+        let [unwanted, wanted] = [false, true].map(|wanted| {
+            let same = fresh("abc");
+            let key = Key::of(&same).unwrap();
+            read(same, key, wanted)
+        });
+        assert_eq!(unwanted.await.unwrap(), Err(NoDigest::Changing));
+        assert!(wanted.await.unwrap().is_ok());
     }
 
     #[test]
