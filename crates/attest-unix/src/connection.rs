@@ -6,7 +6,9 @@
 //!
 //! Nothing is read before the peer's facts are taken, and nothing written before all has been read that was waiting then.
 //! So whatever answers the server's first words, such as the acknowledgement of its HTTP/2 settings, was written by a
-//! program that ran when its facts had been taken: see [`PeerHandle::spoken`](plastron_attest::PeerHandle::spoken).
+//! program that ran when its facts had been taken: see [`PeerHandle::spoken`](plastron_attest::PeerHandle::spoken). That
+//! it wrote something is not enough: whoever starts a program can make the connection its standard output. So a server
+//! says what the answer to its first words is, with [`UnixConnection::answered_by`].
 
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
@@ -38,6 +40,9 @@ pub struct UnixConnection {
     ahead: Vec<u8>,
     /// How much of that has been asked for.
     ahead_taken: usize,
+    /// What has to come before the peer counts as heard, and how much of it the last bytes were.
+    answer: &'static [u8],
+    answered: usize,
 }
 
 enum Stage {
@@ -70,7 +75,16 @@ impl UnixConnection {
             stage: Stage::New,
             ahead: Vec::new(),
             ahead_taken: 0,
+            answer: &[],
+            answered: 0,
         })
+    }
+
+    /// Only a peer that writes `answer` has spoken. Default: one that writes anything.
+    #[must_use]
+    pub const fn answered_by(mut self, answer: &'static [u8]) -> Self {
+        self.answer = answer;
+        self
     }
 
     /// Who connected. Known from the start; its handle says more once it has been attested.
@@ -132,6 +146,22 @@ impl UnixConnection {
         Ok(())
     }
 
+    /// Bytes of the peer came. Only when they were written after its facts had been taken do they answer anything.
+    fn hear(&mut self, bytes: &[u8]) {
+        if !self.unix.is_listened_to() {
+            return;
+        }
+        for byte in bytes {
+            if self.answered == self.answer.len() {
+                break;
+            }
+            self.answered = matched(self.answer, self.answered, *byte);
+        }
+        if self.answered == self.answer.len() {
+            self.unix.heard();
+        }
+    }
+
     fn overhear(&mut self, writer: i32) {
         self.unix.overheard(writer);
         self.stage = Stage::Overheard;
@@ -166,6 +196,7 @@ impl AsyncRead for UnixConnection {
             }
             return Poll::Ready(Ok(()));
         }
+        let before = into.filled().len();
         loop {
             ready!(this.stream.poll_read_ready(cx))?;
             let from = this.unix.pid();
@@ -179,7 +210,7 @@ impl AsyncRead for UnixConnection {
                     return Poll::Pending;
                 }
                 Ok(_) => {
-                    this.unix.heard();
+                    this.hear(&into.filled()[before..]);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => this.unix.drained(),
@@ -221,6 +252,20 @@ impl AsyncWrite for UnixConnection {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+/// How much of `text` the last bytes are, after `byte`, when they were its first `so_far` before (Knuth, Morris, Pratt).
+fn matched(text: &[u8], mut so_far: usize, byte: u8) -> usize {
+    loop {
+        if text[so_far] == byte {
+            return so_far + 1;
+        }
+        if so_far == 0 {
+            return 0;
+        }
+        let border = |len: &usize| text[..so_far].ends_with(&text[..*len]);
+        so_far = (0..so_far).rev().find(border).unwrap_or(0);
     }
 }
 

@@ -38,7 +38,7 @@ struct Speech {
 const UNREAD: u8 = 0;
 /// Facts were taken, and then nothing was waiting.
 const DRAINED: u8 = 1;
-/// Bytes came after that.
+/// The answer came after that.
 const HEARD: u8 = 2;
 /// And the program that runs was still the one of the facts.
 const SPOKEN: u8 = 3;
@@ -169,7 +169,12 @@ impl UnixPeer {
         );
     }
 
-    /// Bytes of the peer's own process came.
+    /// Whether what the peer writes now was written after its facts had been taken, and it has not been heard yet.
+    pub(crate) fn is_listened_to(&self) -> bool {
+        self.speech.state.load(Ordering::Relaxed) == DRAINED
+    }
+
+    /// The answer of the peer's own process came.
     pub(crate) fn heard(&self) {
         let first =
             self.speech

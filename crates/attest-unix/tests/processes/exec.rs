@@ -77,6 +77,47 @@ async fn who_asks_and_becomes_the_entitled_program_gets_nothing_in_its_name() {
 }
 
 #[tokio::test]
+async fn what_the_entitled_program_prints_is_no_answer() {
+    let house = House::new();
+    let cart = house.program("cart");
+    let mut puppet = Puppet::start_at(&house.program("thief"));
+    puppet.connect(&house.socket());
+    // The thief asks, makes the connection the standard output of the entitled program, and starts that.
+    puppet.order("write request");
+    puppet.exec(&cart);
+    let mut connection = house.accept().await.answered_by(b"a-a-answer");
+    let peer = connection.peer().clone();
+    runs(&house.evidence(&peer).await, &cart);
+    assert_eq!(greet(&mut connection).await, "request");
+    for said in ["usage: cart", "a-a-a-answe", "answer", "a-a-", "a-"] {
+        puppet.order(&format!("write {said}"));
+        assert_eq!(read(&mut connection).await, said);
+        assert_eq!(spoken_now(&peer).await, None, "{said}");
+    }
+    // In two pieces, and after half of another.
+    puppet.order("write answer");
+    assert_eq!(read(&mut connection).await, "answer");
+    assert_eq!(spoken_now(&peer).await, Some(Ok(())));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_written_before_the_question_is_none() {
+    let house = House::new();
+    let cart = house.program("cart");
+    let mut puppet = Puppet::start_at(&house.program("thief"));
+    puppet.connect(&house.socket());
+    puppet.order("write answ");
+    puppet.exec(&cart);
+    let mut connection = house.accept().await.answered_by(b"answer");
+    let peer = connection.peer().clone();
+    runs(&house.evidence(&peer).await, &cart);
+    assert_eq!(greet(&mut connection).await, "answ");
+    puppet.order("write er");
+    assert_eq!(read(&mut connection).await, "er");
+    assert_eq!(spoken_now(&peer).await, None);
+}
+
+#[tokio::test]
 async fn who_becomes_another_program_after_its_facts_were_taken_is_lost() {
     for features in kernels() {
         let house = House::on(features);
