@@ -11,7 +11,7 @@ use plastron_attest_unix::{Processes, UnixConnection, UnixListener};
 use plastron_keys::KeyBackend;
 use plastron_wire::agent::v1::agent_server::AgentServer;
 use plastron_wire::agent::v1 as proto;
-use plastron_workload_api::{Accept, Limits, Server};
+use plastron_workload_api::{Accept, FIRST_ANSWER, Limits, Server};
 use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
@@ -144,7 +144,7 @@ impl Accept for Incoming {
     type Connection = UnixConnection;
 
     async fn accept(&mut self) -> std::io::Result<UnixConnection> {
-        self.0.accept().await
+        Ok(self.0.accept().await?.answered_by(&FIRST_ANSWER))
     }
 }
 

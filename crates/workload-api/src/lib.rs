@@ -28,6 +28,12 @@ pub use stats::{ConnectionRefused, Method, Stats};
 /// A gRPC status code, as [`Refusal`] has it.
 pub use tonic::Code;
 
+/// What every client answers to the first words of this server: the frame that acknowledges its settings.
+///
+/// Whatever a program prints to a connection that it was started with is no such frame; so a connection that knows its
+/// writers can tell by it that a client speaks. Spec: RFC 9113 §6.5.3.
+pub const FIRST_ANSWER: [u8; 9] = [0, 0, 0, 4, 1, 0, 0, 0, 0];
+
 mod admission;
 mod authority;
 mod call;

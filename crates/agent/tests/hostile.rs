@@ -1,0 +1,93 @@
+//! Callers that want what is not theirs, or more than their share.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[allow(dead_code, reason = "other tests need the rest of it")]
+mod served;
+
+use plastron_workload_api::FIRST_ANSWER;
+use served::{PATIENCE, entry, own_uid, serve};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+};
+
+/// A client that writes its frames itself.
+struct Raw(UnixStream);
+
+#[derive(Debug, Eq, PartialEq)]
+struct Frame {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    payload: Vec<u8>,
+}
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+impl Raw {
+    async fn connect(socket: &std::path::Path) -> Self {
+        let mut raw = Self(UnixStream::connect(socket).await.unwrap());
+        raw.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        raw.write(SETTINGS, 0, 0, &[]).await;
+        raw
+    }
+
+    async fn write(&mut self, kind: u8, flags: u8, stream: u8, payload: &[u8]) {
+        let [_, a, b, c] = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        self.0.write_all(&[&[a, b, c, kind, flags, 0, 0, 0, stream], payload].concat()).await.unwrap();
+    }
+
+    /// Calls a method of the Workload API with an empty message.
+    async fn call(&mut self, stream: u8, method: &str) {
+        let path = format!("/SpiffeWorkloadAPI/{method}");
+        let mut block = b"\x83\x86\x40\x05:path".to_vec();
+        block.push(u8::try_from(path.len()).unwrap());
+        block.extend_from_slice(path.as_bytes());
+        block.extend_from_slice(b"\x40\x0a:authority\x09localhost\x40\x0ccontent-type\x10application/grpc");
+        block.extend_from_slice(b"\x40\x12workload.spiffe.io\x04true");
+        self.write(HEADERS, END_HEADERS, stream, &block).await;
+        self.write(DATA, END_STREAM, stream, &[0; 5]).await;
+    }
+
+    /// The next frame of this sort.
+    async fn next(&mut self, kinds: &[u8]) -> Frame {
+        let reading = async {
+            loop {
+                let mut head = [0; 9];
+                self.0.read_exact(&mut head).await.unwrap();
+                let [a, b, c, kind, flags, stream @ ..] = head;
+                let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+                self.0.read_exact(&mut payload).await.unwrap();
+                if kinds.contains(&kind) {
+                    return Frame { kind, flags, stream: u32::from_be_bytes(stream), payload };
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.expect("an agent that answers")
+    }
+}
+
+#[tokio::test]
+async fn what_a_program_prints_to_a_connection_that_another_left_it_is_no_request_of_its_own() {
+    let path = format!("unix:path:{}", std::env::current_exe().unwrap().display());
+    let agent = serve([entry("/tested", &[&format!("unix:uid:{}", own_uid()), &path]).build().unwrap()]);
+    for (printed, answered) in [(&b"usage: cart [--help]\n"[..], false), (&FIRST_ANSWER, true)] {
+        let mut thief = Raw::connect(&agent.socket).await;
+        thief.call(1, "FetchX509SVID").await;
+        let settings = thief.next(&[SETTINGS]).await;
+        assert_eq!(settings.flags, 0, "the first words of the server");
+        if !answered {
+            // A frame of a kind that nobody knows swallows what is printed.
+            let [_, length] = u16::try_from(printed.len()).unwrap().to_be_bytes();
+            thief.0.write_all(&[0, 0, length, 99, 0, 0, 0, 0, 0]).await.unwrap();
+        }
+        thief.0.write_all(printed).await.unwrap();
+        let answer = thief.next(&[DATA, HEADERS]).await;
+        assert_eq!(answer.flags & END_STREAM == 0, answered, "{answer:?}");
+    }
+}
