@@ -365,3 +365,77 @@ impl Cli {
         Self::parse_from(arguments)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_commands_that_scripts_hold_on_to_are_there() {
+        for line in [
+            "plastron-agent run --dev",
+            "plastron-agent run --dev --socket /run/a.sock",
+            "plastron-agent run --config a.toml",
+            "plastron-agent check --config a.toml",
+            "plastron-agent healthcheck",
+            "plastron-agent healthcheck --socket /run/a.sock",
+            "plastron-agent api fetch",
+            "plastron-agent api fetch x509 --write dir",
+            "plastron-agent api fetch jwt --audience a --audience b --socket unix:///run/a.sock",
+            "plastron-agent api fetch bundles --output json",
+            "plastron-agent api fetch jwt-bundles",
+            "plastron-agent api validate jwt --audience a TOKEN",
+            "plastron-agent api watch --socket /run/a.sock",
+            "plastron-agent --output json api watch",
+            "plastron-agent bundle show",
+            "plastron-agent bundle show --format pem",
+            "plastron-agent bundle show --format spiffe",
+            "plastron-agent bundle show --format jwks",
+            "plastron-agent authority rotate",
+            "plastron-agent svid show a.pem b.pem",
+            "plastron-agent svid verify --bundle td=a.pem --bundle other=b.json svid.pem",
+            "plastron-agent explain --pid 7",
+            "plastron-agent explain --pid 7 --socket /run/a.sock",
+            "plastron-agent explain --pid 7 --config a.toml",
+            "plastron-agent entry import entries.json",
+            "plastron-agent audit verify a.jsonl a.jsonl.1",
+            "plastron-agent completions zsh",
+            "plastron-agent man dir",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_key_has_a_flag_that_says_where_it_comes_from() {
+        for key in KEYS {
+            let cli = parse(&format!(
+                "plastron-agent run --config a.toml --{} x",
+                key.flag()
+            ));
+            let Ok(Cli {
+                command: Command::Run(run),
+                ..
+            }) = cli
+            else {
+                panic!("{}", key.name)
+            };
+            let [given] = run.settings.0.as_slice() else {
+                panic!("{}: {:?}", key.name, run.settings)
+            };
+            assert_eq!((given.key.name, given.text.as_str()), (key.name, "x"));
+            assert_eq!(given.place, Place::Flag(format!("--{}", key.flag())));
+        }
+    }
+}

@@ -268,7 +268,8 @@ async fn greet(server: rustls::ServerConfig, client: rustls::ClientConfig) -> Ou
         connection.write_all(b"hello").await?;
         let mut word = [0; 5];
         connection.read_exact(&mut word).await?;
-        io::Result::Ok(assert_eq!(&word, b"hello"))
+        assert_eq!(&word, b"hello");
+        io::Result::Ok(())
     };
     let (served, called) = tokio::join!(serve, call);
     served?;

@@ -265,13 +265,11 @@ fn pem(text: &str) -> Content {
     let mut rest = text;
     while let Some(begin) = rest.find("-----BEGIN ") {
         rest = &rest[begin..];
-        let Some(end) = rest
-            .find("-----END ")
-            .and_then(|end| Some(end + rest[end..].find('\n').unwrap_or(rest.len() - end)))
-        else {
+        let Some(end) = rest.find("-----END ") else {
             break;
         };
-        match pem_rfc7468::decode_vec(rest[..end].as_bytes()) {
+        let end = end + rest[end..].find('\n').unwrap_or(rest.len() - end);
+        match pem_rfc7468::decode_vec(&rest.as_bytes()[..end]) {
             Ok(("CERTIFICATE", der)) => certificates.push(der),
             Ok(("PRIVATE KEY", der)) => keys.push(der),
             // Shown as what it is: unreadable.

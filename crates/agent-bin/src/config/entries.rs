@@ -173,10 +173,10 @@ impl Draft {
                     text.parse().map_err(|error| {
                         refuse(&error, "write letters, digits, \".\", \"-\" and \"_\"")
                     })
-                })?)
+                })?);
             }
             "spiffe_id" => {
-                self.spiffe_id = Some((item.value.span().start, parse(item, spiffe_id)?))
+                self.spiffe_id = Some((item.value.span().start, parse(item, spiffe_id)?));
             }
             "selectors" => self.selectors = Some(selectors(item, findings)?),
             "x509_svid_ttl" => self.x509_svid_ttl = Some(parse(item, lifetime)?),

@@ -158,7 +158,7 @@ fn private_folder() -> io::Result<PathBuf> {
         let folder = temp.join(format!("plastron-dev-{pid}-{number}"));
         match fs::DirBuilder::new().mode(0o700).create(&folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => {
-                number += 1
+                number += 1;
             }
             outcome => return outcome.map(|()| folder),
         }

@@ -105,7 +105,7 @@ impl Reloader {
         match Watcher::new(reloader.files()) {
             Ok(watcher) => reloader.watcher = Some(watcher),
             Err(error) => {
-                tracing::warn!(%error, "files cannot be watched; send SIGHUP after a change")
+                tracing::warn!(%error, "files cannot be watched; send SIGHUP after a change");
             }
         }
         reloader.stale = Seen::of(&reloader.file) != seen;
@@ -170,7 +170,7 @@ impl Reloader {
             }
             Err(sentences) => {
                 let all = told(&sentences, |sentence| {
-                    tracing::error!("the configuration is not in force: {sentence}")
+                    tracing::error!("the configuration is not in force: {sentence}");
                 });
                 self.tell(Some(all.join("; ")), Vec::new());
                 format!("the configuration is not in force: {}", all.join("; "))
@@ -254,7 +254,7 @@ impl Reloader {
             }
             Err(sentences) => {
                 told(&sentences, |sentence| {
-                    tracing::error!("foreign bundles are not read: {sentence}")
+                    tracing::error!("foreign bundles are not read: {sentence}");
                 });
             }
         }
@@ -274,7 +274,7 @@ impl Reloader {
                 .collect::<Vec<_>>()
         });
         told(&found.await.unwrap_or_default(), |sentence| {
-            tracing::warn!("{sentence}")
+            tracing::warn!("{sentence}");
         })
     }
 

@@ -49,6 +49,10 @@ fn it_serves_when_it_says_so_and_leaves_nothing_behind_but_evidence() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time that is measured is the machine's"
+)]
 fn a_change_reaches_open_streams_however_it_is_written() {
     let agent = Scene::new(&Scene::entry("one")).start();
     let watching = agent.watch();
