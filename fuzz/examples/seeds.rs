@@ -1,0 +1,130 @@
+//! Makes `seeds/`, which the targets hold what they accept against, and the first inputs in `corpus/`.
+//!
+//! ```text
+//! cargo run --manifest-path fuzz/Cargo.toml --example seeds
+//! ```
+//!
+//! The keys are not kept, so everything is made anew together.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use plastron_bundle::{Bundle, JwtAuthority, X509Authority, pem};
+use plastron_keys::{JwsAlgorithm, KeyBackend as _, KeyType};
+use plastron_testing::BACKEND;
+use plastron_testing::raw_certificate::{Extension, RawCertificate, general_name as gn};
+
+const ID: &str = "spiffe://td.example/shop/cart";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let seed = |name: &str, bytes: &[u8]| fs::write(fuzz.join("seeds").join(name), bytes);
+    let corpus = |target: &str, name: &str, bytes: &[u8]| {
+        let folder = fuzz.join("corpus").join(target);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(name), bytes)
+    };
+
+    let (root_key, key) = (
+        BACKEND.generate(KeyType::Ed25519)?,
+        BACKEND.generate(KeyType::Ed25519)?,
+    );
+    let root = RawCertificate::authority("root", "root", root_key.public_key()).sign(&*root_key);
+    let intermediate = RawCertificate::authority("intermediate", "root", key.public_key())
+        .with(vec![
+            Extension::basic_constraints(true, Some(0)),
+            Extension::subject_alt_name(&[gn::uri("spiffe://td.example")]),
+            Extension::name_constraints(
+                &[gn::uri("td.example"), gn::dns("a.example")],
+                &[gn::ip(&[10, 0, 0, 0, 255, 0, 0, 0])],
+            ),
+            Extension::subject_key_id(b"intermediate"),
+        ])
+        .sign(&*root_key);
+    let leaf = RawCertificate::leaf(ID, "intermediate", key.public_key())
+        .with(vec![
+            Extension::subject_alt_name(&[
+                gn::uri(ID),
+                gn::dns("b.a.example"),
+                gn::ip(&[192, 168, 0, 1]),
+            ]),
+            Extension::authority_key_id(b"intermediate"),
+            Extension::unknown(false),
+        ])
+        .sign(&*key);
+    let direct = RawCertificate::leaf(ID, "root", key.public_key()).sign(&*key);
+    seed("root.der", &root)?;
+    seed("leaf.der", &leaf)?;
+    corpus("x509_svid", "chain", &[&leaf[..], &intermediate].concat())?;
+    corpus(
+        "x509_svid",
+        "with_root",
+        &[&leaf[..], &root, &intermediate].concat(),
+    )?;
+    corpus("x509_svid", "forged", &direct)?;
+    for (name, der) in [
+        ("root", &root),
+        ("intermediate", &intermediate),
+        ("leaf", &leaf),
+    ] {
+        corpus("certificate", name, der)?;
+    }
+
+    let jwt_key = BACKEND.generate(KeyType::EcP256)?;
+    let mut bundle = Bundle::new("td.example".parse()?);
+    bundle.add_x509_authority(X509Authority::parse(&root)?);
+    bundle.add_jwt_authority(JwtAuthority::new("key", jwt_key.public_key().clone())?)?;
+    bundle.set_sequence(Some(7));
+    bundle.set_refresh_hint(Some(std::time::Duration::from_secs(300)));
+    seed("bundle.json", &bundle.to_document())?;
+    corpus("bundle_document", "document", &bundle.to_document())?;
+    corpus("bundle_document", "jwks", &bundle.jwks())?;
+    corpus("bundle_document", "pem", pem::certificate(&root).as_bytes())?;
+    corpus(
+        "bundle_document",
+        "skipped",
+        br#"{"keys":[{"kty":"AKP","use":"sig"},{"kty":"EC","use":"x509-svid","x5c":[]},{"kty":"oct","k":"AA"},5]}"#,
+    )?;
+
+    let token = |header: &str, claims: &str| -> Result<String, Box<dyn Error>> {
+        let signed = [header, claims]
+            .map(|part| Base64UrlUnpadded::encode_string(part.as_bytes()))
+            .join(".");
+        let signature =
+            JwsAlgorithm::Es256.signature_from_x509(jwt_key.sign(signed.as_bytes())?)?;
+        Ok(format!(
+            "{signed}.{}",
+            Base64UrlUnpadded::encode_string(&signature)
+        ))
+    };
+    let header = r#"{"alg":"ES256","kid":"key","typ":"JWT"}"#;
+    let claims = format!(
+        r#"{{"sub":"{ID}","aud":["payments"],"exp":4102444799,"iat":1735689600,"jti":"1"}}"#
+    );
+    let right = token(header, &claims)?;
+    seed("token", right.as_bytes())?;
+    corpus("jwt_svid", "token", right.as_bytes())?;
+    corpus(
+        "jwt_svid",
+        "no_kid",
+        token(r#"{"alg":"ES256"}"#, "{}")?.as_bytes(),
+    )?;
+    corpus(
+        "jwt_svid",
+        "crit",
+        token(r#"{"alg":"ES256","crit":["b64"],"b64":false}"#, &claims)?.as_bytes(),
+    )?;
+
+    for (name, id) in [
+        ("workload", ID),
+        ("trust_domain", "spiffe://td.example"),
+        ("dots", "spiffe://a..b/.../a./_-"),
+        ("port", "spiffe://td.example:443/a"),
+        ("upper", "SPIFFE://TD/a"),
+    ] {
+        corpus("spiffe_id", name, id.as_bytes())?;
+    }
+    Ok(())
+}
