@@ -12,4 +12,5 @@ mod fixture;
 mod judges;
 mod jwks;
 mod set;
+mod skipped;
 mod written;

@@ -9,6 +9,7 @@ mod fixture;
 mod judges;
 mod leaf;
 mod limbo;
+mod limits;
 mod minted;
 mod name_constraints;
 mod own_svid;

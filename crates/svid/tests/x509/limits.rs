@@ -1,0 +1,125 @@
+//! How long a path may be, and how much a chain may cost.
+
+use plastron_keys::{KeyBackend as _, KeyType};
+use plastron_svid::{MAX_CHAIN_LEN, MAX_INTERMEDIATES, PathError, VerifyError};
+use plastron_testing::BACKEND;
+use plastron_testing::raw_certificate::{Extension, RawCertificate, general_name as gn};
+
+use crate::fixture::*;
+
+/// Intermediates one below the other, the last one `names.last()`, each with its own key.
+fn ladder(len: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let keys: Vec<_> = (0..len)
+        .map(|_| BACKEND.generate(KeyType::EcP256).unwrap())
+        .collect();
+    let mut intermediates = Vec::new();
+    for (at, key) in keys.iter().enumerate() {
+        let issuer = if at == 0 {
+            "root".to_owned()
+        } else {
+            format!("i{}", at - 1)
+        };
+        let certificate = RawCertificate::authority(&format!("i{at}"), &issuer, key.public_key());
+        let signer = if at == 0 { &*KEYS.root } else { &*keys[at - 1] };
+        intermediates.push(certificate.sign(signer));
+    }
+    let leaf = leaf_below(&format!("i{}", len - 1)).sign(&*keys[len - 1]);
+    (intermediates, leaf)
+}
+
+#[test]
+fn intermediates_may_come_in_any_order_and_up_to_a_limit() {
+    let roots = [by_root(root())];
+    for len in [1, 2, 3, 6, MAX_INTERMEDIATES] {
+        let (intermediates, leaf) = ladder(len);
+        // Root first, then leaf first, then from the middle.
+        for by in 0..len {
+            let mut chain = intermediates.clone();
+            chain.rotate_left(by);
+            chain.insert(0, leaf.clone());
+            assert_eq!(
+                verify(&chain, &roots),
+                accepted(),
+                "X509-15 +, X509-61 +: {len} by {by}"
+            );
+        }
+        let mut chain = intermediates;
+        chain.reverse();
+        chain.insert(0, leaf);
+        chain.remove(1 + len / 2);
+        let missing = path_error(PathError::UnknownIssuer);
+        assert_eq!(
+            verify(&chain, &roots),
+            missing,
+            "X509-15 −: {len} with one missing"
+        );
+    }
+    let (intermediates, leaf) = ladder(MAX_INTERMEDIATES + 1);
+    let chain = [vec![leaf], intermediates].concat();
+    assert_eq!(
+        verify(&chain, &roots),
+        path_error(PathError::TooLong),
+        "X509-61 −"
+    );
+}
+
+#[test]
+fn work_is_bounded() {
+    let roots = [by_root(root())];
+    let (leaf, other) = (
+        by_intermediate(leaf_below("a")),
+        by_intermediate(intermediate_named("a", "a")),
+    );
+
+    let long = [vec![leaf.clone()], vec![other; 9_999]].concat();
+    assert_eq!(
+        verify(&long, &roots),
+        Err(VerifyError::ChainTooLong { len: 10_000 }),
+        "X509-61 −"
+    );
+
+    // Signing certificates of one name, each of which could have issued every other.
+    let same_name = |_| {
+        let key = BACKEND.generate(KeyType::EcP256).unwrap();
+        by_intermediate(RawCertificate::authority("a", "a", key.public_key()))
+    };
+    let tangle: Vec<_> = [leaf]
+        .into_iter()
+        .chain((1..MAX_CHAIN_LEN).map(same_name))
+        .collect();
+    assert_eq!(
+        verify(&tangle, &roots),
+        path_error(PathError::TooMuchWork),
+        "X509-61 −: steps"
+    );
+
+    // Authorities of one name, none of which signed.
+    let crowd: Vec<_> = (0..100)
+        .map(|_| {
+            let key = BACKEND.generate(KeyType::EcP256).unwrap();
+            RawCertificate::authority("root", "root", key.public_key()).sign(&*key)
+        })
+        .collect();
+    let result = verify(&[by_root(self::leaf())], &crowd);
+    assert_eq!(
+        result,
+        path_error(PathError::TooMuchWork),
+        "X509-61 −: signatures"
+    );
+
+    // Names and constraints, thousands of each.
+    let names: Vec<_> = [gn::uri(ID)]
+        .into_iter()
+        .chain((0..2_000).map(|n| gn::dns(&format!("n{n}.example"))))
+        .collect();
+    let bases: Vec<_> = (0..2_000)
+        .map(|n| gn::dns(&format!("b{n}.example")))
+        .collect();
+    let constrained = by_root(root().with(vec![Extension::name_constraints(&[], &bases)]));
+    let leaf = by_root(self::leaf().with(vec![Extension::subject_alt_name(&names)]));
+    assert_eq!(
+        verify(&[leaf], &[constrained]),
+        path_error(PathError::TooMuchWork),
+        "X509-61 −: names"
+    );
+}
