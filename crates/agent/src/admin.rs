@@ -35,7 +35,9 @@ impl Admin {
     /// Who asks. The server puts the attested caller beside each request.
     fn uid_of<T>(request: &Request<T>) -> Result<u32, Status> {
         let caller = request.extensions().get::<Arc<Arc<Caller>>>();
-        caller.map(|caller| caller.peer().uid).ok_or_else(|| Status::internal("request without a caller"))
+        caller
+            .map(|caller| caller.peer().uid)
+            .ok_or_else(|| Status::internal("request without a caller"))
     }
 
     fn is_operator(&self, uid: u32) -> bool {
@@ -43,7 +45,12 @@ impl Admin {
     }
 
     fn bundle_sequence(&self) -> u64 {
-        self.core.upstream.bundle().borrow().sequence().unwrap_or_default()
+        self.core
+            .upstream
+            .bundle()
+            .borrow()
+            .sequence()
+            .unwrap_or_default()
     }
 
     fn require_operator<T>(&self, request: &Request<T>) -> Result<(), Status> {
@@ -51,32 +58,53 @@ impl Admin {
         if self.is_operator(uid) {
             return Ok(());
         }
-        Err(Status::permission_denied(format!("uid {uid} may not ask this: only root and the agent's user (uid {}) may", self.uid)))
+        Err(Status::permission_denied(format!(
+            "uid {uid} may not ask this: only root and the agent's user (uid {}) may",
+            self.uid
+        )))
     }
 }
 
 #[tonic::async_trait]
 impl proto::agent_server::Agent for Admin {
-    async fn explain(&self, request: Request<proto::ExplainRequest>) -> Result<Response<proto::ExplainResponse>, Status> {
+    async fn explain(
+        &self,
+        request: Request<proto::ExplainRequest>,
+    ) -> Result<Response<proto::ExplainResponse>, Status> {
         let asker = Self::uid_of(&request)?;
         let pid = request.get_ref().pid;
-        let peer = self.core.processes.peer_of_pid(pid).map_err(|error| Status::not_found(format!("process {pid} cannot be looked at: {error}")))?;
+        let peer = self.core.processes.peer_of_pid(pid).map_err(|error| {
+            Status::not_found(format!("process {pid} cannot be looked at: {error}"))
+        })?;
         if !self.is_operator(asker) && asker != peer.uid {
-            return Err(Status::permission_denied(format!("process {pid} is not one of uid {asker}: only root and the agent's user may ask")));
+            return Err(Status::permission_denied(format!(
+                "process {pid} is not one of uid {asker}: only root and the agent's user may ask"
+            )));
         }
         let evidence = self
             .core
             .callers
             .attest(&peer, &Interest::all())
             .await
-            .map_err(|error| Status::unavailable(format!("process {pid} cannot be attested: {error}")))?;
+            .map_err(|error| {
+                Status::unavailable(format!("process {pid} cannot be attested: {error}"))
+            })?;
         let registry = self.core.callers.registry();
         let entitled = registry.entitled(&evidence, self.core.clock.now());
-        let near = registry.entries().nearest(&evidence.selectors, NEAR_ENTRIES);
+        let near = registry
+            .entries()
+            .nearest(&evidence.selectors, NEAR_ENTRIES);
         Ok(Response::new(proto::ExplainResponse {
             facts: Some(facts(&evidence)),
             selectors: evidence.selectors.iter().map(ToString::to_string).collect(),
-            missing: evidence.missing.iter().map(|missing| proto::Missing { what: missing.what.into(), why: missing.why.to_string() }).collect(),
+            missing: evidence
+                .missing
+                .iter()
+                .map(|missing| proto::Missing {
+                    what: missing.what.into(),
+                    why: missing.why.to_string(),
+                })
+                .collect(),
             matching: entitled.entries.iter().map(|entry| show(entry)).collect(),
             near: near
                 .into_iter()
@@ -88,7 +116,10 @@ impl proto::agent_server::Agent for Admin {
         }))
     }
 
-    async fn get_bundle(&self, request: Request<proto::GetBundleRequest>) -> Result<Response<proto::GetBundleResponse>, Status> {
+    async fn get_bundle(
+        &self,
+        request: Request<proto::GetBundleRequest>,
+    ) -> Result<Response<proto::GetBundleResponse>, Status> {
         self.require_operator(&request)?;
         let name = &request.get_ref().trust_domain;
         let own = self.core.upstream.bundle().borrow().clone();
@@ -96,8 +127,14 @@ impl proto::agent_server::Agent for Admin {
             own
         } else {
             let registry = self.core.callers.registry();
-            let name = TrustDomainRef::parse(name).map_err(|error| Status::invalid_argument(format!("{name:?} is no trust domain: {error}")))?;
-            registry.foreign().get(name).cloned().ok_or_else(|| Status::not_found(format!("no bundle of {name} is known")))?
+            let name = TrustDomainRef::parse(name).map_err(|error| {
+                Status::invalid_argument(format!("{name:?} is no trust domain: {error}"))
+            })?;
+            registry
+                .foreign()
+                .get(name)
+                .cloned()
+                .ok_or_else(|| Status::not_found(format!("no bundle of {name} is known")))?
         };
         Ok(Response::new(proto::GetBundleResponse {
             trust_domain: bundle.trust_domain().to_string(),
@@ -106,23 +143,38 @@ impl proto::agent_server::Agent for Admin {
         }))
     }
 
-    async fn rotate_authority(&self, request: Request<proto::RotateAuthorityRequest>) -> Result<Response<proto::RotateAuthorityResponse>, Status> {
+    async fn rotate_authority(
+        &self,
+        request: Request<proto::RotateAuthorityRequest>,
+    ) -> Result<Response<proto::RotateAuthorityResponse>, Status> {
         self.require_operator(&request)?;
         let kinds: &'static [Kind] = match request.get_ref().kind() {
             proto::AuthorityKind::Unspecified => &[Kind::X509, Kind::Jwt],
             proto::AuthorityKind::X509 => &[Kind::X509],
             proto::AuthorityKind::Jwt => &[Kind::Jwt],
         };
-        let done = self.core.upstream.rotate(kinds).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let done = self
+            .core
+            .upstream
+            .rotate(kinds)
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
         let authorities = self.core.upstream.authorities();
         Ok(Response::new(proto::RotateAuthorityResponse {
-            authorities: authorities.iter().filter(|authority| kinds.contains(&authority.kind)).map(show_authority).collect(),
+            authorities: authorities
+                .iter()
+                .filter(|authority| kinds.contains(&authority.kind))
+                .map(show_authority)
+                .collect(),
             bundle_sequence: self.bundle_sequence(),
             done: done.iter().map(say).collect(),
         }))
     }
 
-    async fn get_status(&self, request: Request<proto::GetStatusRequest>) -> Result<Response<proto::GetStatusResponse>, Status> {
+    async fn get_status(
+        &self,
+        request: Request<proto::GetStatusRequest>,
+    ) -> Result<Response<proto::GetStatusResponse>, Status> {
         self.require_operator(&request)?;
         let core = &self.core;
         let standing = core.health.standing();
@@ -131,7 +183,10 @@ impl proto::agent_server::Agent for Admin {
             version: env!("CARGO_PKG_VERSION").into(),
             trust_domain: core.settings.trust_domain.to_string(),
             started_at: Some(timestamp(core.started_at)),
-            uptime_seconds: now.duration_since(core.started_at).unwrap_or_default().as_secs(),
+            uptime_seconds: now
+                .duration_since(core.started_at)
+                .unwrap_or_default()
+                .as_secs(),
             ready: standing.ready,
             entries: core.callers.registry().entries().len() as u64,
             connections: core.metrics.connections(),
@@ -142,8 +197,20 @@ impl proto::agent_server::Agent for Admin {
                 error: reload.error.unwrap_or_default(),
                 warnings: reload.warnings,
             }),
-            missing: core.blind_spots.iter().map(|missing| proto::Missing { what: missing.what.into(), why: missing.why.to_string() }).collect(),
-            authorities: core.upstream.authorities().iter().map(show_authority).collect(),
+            missing: core
+                .blind_spots
+                .iter()
+                .map(|missing| proto::Missing {
+                    what: missing.what.into(),
+                    why: missing.why.to_string(),
+                })
+                .collect(),
+            authorities: core
+                .upstream
+                .authorities()
+                .iter()
+                .map(show_authority)
+                .collect(),
             bundle_sequence: self.bundle_sequence(),
             problems: standing.problems,
         }))
@@ -151,7 +218,12 @@ impl proto::agent_server::Agent for Admin {
 }
 
 fn facts(evidence: &plastron_attest::Evidence) -> proto::Facts {
-    let value = |name: &str| evidence.selectors.iter().find_map(|selector| selector.to_string().strip_prefix(name).map(str::to_owned));
+    let value = |name: &str| {
+        evidence
+            .selectors
+            .iter()
+            .find_map(|selector| selector.to_string().strip_prefix(name).map(str::to_owned))
+    };
     let facts = &evidence.facts;
     proto::Facts {
         pid: facts.pid,
@@ -191,7 +263,9 @@ fn say(done: &Done) -> String {
         Kind::Jwt => "JWT",
     };
     match done {
-        Done::Prepared { kind, id } => format!("prepared and published {} authority {id}", name(kind)),
+        Done::Prepared { kind, id } => {
+            format!("prepared and published {} authority {id}", name(kind))
+        }
         Done::Activated { kind, id } => format!("activated {} authority {id}", name(kind)),
         Done::Retired { kind, id } => format!("retired {} authority {id}", name(kind)),
     }
@@ -208,6 +282,11 @@ fn show(entry: &RegistrationEntry) -> proto::Entry {
 
 /// A moment as protobuf writes it. Before 1970 there are no agents.
 fn timestamp(time: SystemTime) -> prost_types::Timestamp {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    prost_types::Timestamp { seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: since.subsec_nanos().cast_signed() }
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    prost_types::Timestamp {
+        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        nanos: since.subsec_nanos().cast_signed(),
+    }
 }

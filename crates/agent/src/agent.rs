@@ -1,16 +1,13 @@
 //! The parts, put together.
 
-use std::{
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{sync::Arc, time::SystemTime};
 
 use pki_types::UnixTime;
 use plastron_attest::{Missing, WorkloadAttestor};
 use plastron_attest_unix::{Processes, UnixConnection, UnixListener};
 use plastron_keys::KeyBackend;
-use plastron_wire::agent::v1::agent_server::AgentServer;
 use plastron_wire::agent::v1 as proto;
+use plastron_wire::agent::v1::agent_server::AgentServer;
 use plastron_workload_api::{Accept, FIRST_ANSWER, Limits, Server};
 use tokio::{sync::Notify, task::JoinSet};
 
@@ -84,8 +81,24 @@ impl Agent {
     /// Called within a Tokio runtime.
     pub fn start(settings: Settings, registry: Registry, parts: Parts) -> Self {
         let registry = Arc::new(registry);
-        let Parts { upstream, keys, attestors, processes, audit, metrics, health, blind_spots, clock } = parts;
-        let (desk, answers, counts) = Desk::new(settings.clone(), clock.clone(), keys.clone(), upstream.clone(), registry.clone());
+        let Parts {
+            upstream,
+            keys,
+            attestors,
+            processes,
+            audit,
+            metrics,
+            health,
+            blind_spots,
+            clock,
+        } = parts;
+        let (desk, answers, counts) = Desk::new(
+            settings.clone(),
+            clock.clone(),
+            keys.clone(),
+            upstream.clone(),
+            registry.clone(),
+        );
         let (jwt, renewer) = JwtCache::new(&settings, clock.clone(), upstream.clone());
         metrics.watch(counts, jwt.clone());
         let core = Arc::new(Core {
@@ -109,7 +122,11 @@ impl Agent {
         tasks.spawn(desk.run());
         tasks.spawn(renewer);
         tasks.spawn(expire_entries(core.clone(), entries_changed.clone()));
-        Self { core, entries_changed, _tasks: tasks }
+        Self {
+            core,
+            entries_changed,
+            _tasks: tasks,
+        }
     }
 
     /// Puts other entries and foreign bundles in force. Open streams follow at once. Returns how many connected callers
@@ -117,17 +134,28 @@ impl Agent {
     pub async fn replace(&self, registry: Registry) -> usize {
         let registry = Arc::new(registry);
         self.core.answers.registry_changed(registry.clone());
-        let changed = self.core.callers.replace(registry, self.core.clock.now()).await;
+        let changed = self
+            .core
+            .callers
+            .replace(registry, self.core.clock.now())
+            .await;
         self.entries_changed.notify_one();
         changed
     }
 
     /// Serves the Workload API and the agent's own service on `listener` until `shutdown` completes, and then until what
     /// is on its way has been sent. `uid` is the user who may ask the agent's own service what root may.
-    pub async fn serve(&self, listener: UnixListener, limits: Limits, uid: u32, shutdown: impl Future<Output = ()>) {
+    pub async fn serve(
+        &self,
+        listener: UnixListener,
+        limits: Limits,
+        uid: u32,
+        shutdown: impl Future<Output = ()>,
+    ) {
         let service = Service(self.core.clone());
         let admin = AgentServer::new(Admin::new(self.core.clone(), uid));
-        let server = Server::new(service.clone(), service, limits).service(admin, proto::FILE_DESCRIPTOR_SET);
+        let server = Server::new(service.clone(), service, limits)
+            .service(admin, proto::FILE_DESCRIPTOR_SET);
         self.core.metrics.serve(server.stats());
         let giving_back = memory::give_back(server.stats(), self.core.arrivals.clone());
         tokio::select! {
@@ -151,7 +179,12 @@ impl Accept for Incoming {
 impl Core {
     /// What time it is for certificates and tokens, which count in seconds.
     pub(crate) fn unix_now(&self) -> UnixTime {
-        UnixTime::since_unix_epoch(self.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+        UnixTime::since_unix_epoch(
+            self.clock
+                .now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default(),
+        )
     }
 }
 

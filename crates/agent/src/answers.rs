@@ -5,8 +5,8 @@
 //! change touches: a renewed SVID its topics, a new bundle all of them. What comes out equal is not sent again.
 
 use std::{
-    hash::{Hash, Hasher},
     collections::{BTreeMap, HashMap},
+    hash::{Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -100,7 +100,10 @@ impl Answers {
             return receiver;
         }
         let (content, receiver) = watch::channel(Content::Awaited);
-        let topic = Arc::new(Topic { key: key.clone(), content });
+        let topic = Arc::new(Topic {
+            key: key.clone(),
+            content,
+        });
         topics.insert(key, topic.clone());
         drop(topics);
         // The desk is gone only when the agent is; the receiver tells.
@@ -160,7 +163,10 @@ impl Desk {
         let (desk, events) = mpsc::unbounded_channel();
         let counts = Arc::new(DeskCounts::default());
         let bundle = upstream.bundle();
-        let answers = Answers { topics: topics.clone(), desk };
+        let answers = Answers {
+            topics: topics.clone(),
+            desk,
+        };
         let room_at = settings.x509_cache_entries;
         let desk = Self {
             settings,
@@ -211,7 +217,9 @@ impl Desk {
                 },
                 () = self.clock.sleep_until(due) => self.renew(),
             }
-            self.counts.held.store(self.book.len() as u64, std::sync::atomic::Ordering::Relaxed);
+            self.counts
+                .held
+                .store(self.book.len() as u64, std::sync::atomic::Ordering::Relaxed);
         }
     }
 
@@ -267,7 +275,11 @@ impl Desk {
 
     fn renew(&mut self) {
         let by_svid = &self.by_svid;
-        let watched = |key: &SvidKey| by_svid.get(key).is_some_and(|topics| topics.iter().any(|topic| topic.is_watched()));
+        let watched = |key: &SvidKey| {
+            by_svid
+                .get(key)
+                .is_some_and(|topics| topics.iter().any(|topic| topic.is_watched()))
+        };
         let steps = self.book.poll(self.clock.now(), watched);
         self.take(steps);
     }
@@ -291,7 +303,9 @@ impl Desk {
 
     /// Closes a topic, unless somebody came for it meanwhile: then its SVIDs are wanted again.
     fn close(&mut self, topic: &Arc<Topic>) {
-        let TopicKey::X509Svids(entries) = &topic.key else { return };
+        let TopicKey::X509Svids(entries) = &topic.key else {
+            return;
+        };
         let mut topics = lock(&self.topics);
         if topic.is_watched() {
             drop(topics);
@@ -302,7 +316,9 @@ impl Desk {
         drop(topics);
         for entry in entries.iter() {
             let key = SvidKey(entry.clone());
-            let Some(users) = self.by_svid.get_mut(&key) else { continue };
+            let Some(users) = self.by_svid.get_mut(&key) else {
+                continue;
+            };
             users.retain(|user| !Arc::ptr_eq(user, topic));
             if users.is_empty() {
                 self.by_svid.remove(&key);
@@ -314,7 +330,13 @@ impl Desk {
     /// Closes unwatched topics until an eighth of the room is free, or none is left.
     fn make_room(&mut self) {
         let most = self.settings.x509_cache_entries;
-        let idle: Vec<Arc<Topic>> = self.by_svid.values().flatten().filter(|topic| !topic.is_watched()).cloned().collect();
+        let idle: Vec<Arc<Topic>> = self
+            .by_svid
+            .values()
+            .flatten()
+            .filter(|topic| !topic.is_watched())
+            .cloned()
+            .collect();
         for topic in idle {
             if self.book.len() <= most / 8 * 7 {
                 break;
@@ -326,7 +348,8 @@ impl Desk {
 
     /// Forgets the bundle answers of combinations that nobody watches.
     fn drop_idle_bundles(&mut self) {
-        lock(&self.topics).retain(|key, topic| matches!(key, TopicKey::X509Svids(_)) || topic.is_watched());
+        lock(&self.topics)
+            .retain(|key, topic| matches!(key, TopicKey::X509Svids(_)) || topic.is_watched());
     }
 
     fn rebuild_all(&mut self) {
@@ -345,8 +368,12 @@ impl Desk {
     fn rebuild(&self, topic: &Topic) {
         let content = match &topic.key {
             TopicKey::X509Svids(entries) => self.x509_svids(entries),
-            TopicKey::X509Bundles(federated) => Content::Ready(Arc::new(self.x509_bundles(federated))),
-            TopicKey::JwtBundles(federated) => Content::Ready(Arc::new(self.jwt_bundles(federated))),
+            TopicKey::X509Bundles(federated) => {
+                Content::Ready(Arc::new(self.x509_bundles(federated)))
+            }
+            TopicKey::JwtBundles(federated) => {
+                Content::Ready(Arc::new(self.jwt_bundles(federated)))
+            }
         };
         topic.publish(content);
     }
@@ -371,25 +398,44 @@ impl Desk {
                         hint: entry.hint.to_string(),
                     });
                     credentials.push(svid.credential.clone());
-                    expires_at = Some(expires_at.map_or(svid.expires_at, |earliest| earliest.min(svid.expires_at)));
+                    expires_at = Some(
+                        expires_at
+                            .map_or(svid.expires_at, |earliest| earliest.min(svid.expires_at)),
+                    );
                 }
                 Standing::Awaited => return Content::Awaited,
                 Standing::Failed(error) => failure = Some(error),
             }
         }
         if svids.is_empty() {
-            return Content::Failed(failure.map_or_else(refusal::no_identity, refusal::from_upstream));
+            return Content::Failed(
+                failure.map_or_else(refusal::no_identity, refusal::from_upstream),
+            );
         }
-        let federated_bundles = federated_x509(entries.iter().flat_map(|entry| &entry.federates_with), self.foreign.foreign());
-        let message = Message::encode(&proto::X509svidResponse { svids, crl: Vec::new(), federated_bundles });
-        Content::Ready(Arc::new(Release { message, credentials, expires_at }))
+        let federated_bundles = federated_x509(
+            entries.iter().flat_map(|entry| &entry.federates_with),
+            self.foreign.foreign(),
+        );
+        let message = Message::encode(&proto::X509svidResponse {
+            svids,
+            crl: Vec::new(),
+            federated_bundles,
+        });
+        Content::Ready(Arc::new(Release {
+            message,
+            credentials,
+            expires_at,
+        }))
     }
 
     fn x509_bundles(&self, federated: &[TrustDomain]) -> Release {
         let own = self.bundle.borrow();
         let mut bundles = federated_x509(federated, self.foreign.foreign());
         bundles.insert(own.trust_domain().id().to_string(), own.x509_der().into());
-        Release::of_bundles(Message::encode(&proto::X509BundlesResponse { crl: Vec::new(), bundles }))
+        Release::of_bundles(Message::encode(&proto::X509BundlesResponse {
+            crl: Vec::new(),
+            bundles,
+        }))
     }
 
     fn jwt_bundles(&self, federated: &[TrustDomain]) -> Release {
@@ -436,16 +482,28 @@ impl Release {
     }
 
     fn of_bundles(message: Message) -> Self {
-        Self { message, credentials: Vec::new(), expires_at: None }
+        Self {
+            message,
+            credentials: Vec::new(),
+            expires_at: None,
+        }
     }
 }
 
 /// The X.509 bundles of these foreign domains, by the domain's SPIFFE ID (WAPI-26). A domain without a bundle is left out.
-fn federated_x509<'a>(names: impl IntoIterator<Item = &'a TrustDomain>, foreign: &BundleSet) -> BTreeMap<String, bytes::Bytes> {
+fn federated_x509<'a>(
+    names: impl IntoIterator<Item = &'a TrustDomain>,
+    foreign: &BundleSet,
+) -> BTreeMap<String, bytes::Bytes> {
     names
         .into_iter()
         .filter_map(|name| foreign.get(name.as_ref()))
-        .map(|bundle| (bundle.trust_domain().id().to_string(), bundle.x509_der().into()))
+        .map(|bundle| {
+            (
+                bundle.trust_domain().id().to_string(),
+                bundle.x509_der().into(),
+            )
+        })
         .collect()
 }
 
@@ -465,7 +523,12 @@ async fn mint(
             lifetime,
         })
         .await?;
-    let credential = CredentialFragment::x509(&entry.spiffe_id, &entry.id, &issued.serial, issued.expires_at);
+    let credential = CredentialFragment::x509(
+        &entry.spiffe_id,
+        &entry.id,
+        &issued.serial,
+        issued.expires_at,
+    );
     Ok(Svid {
         chain: issued.chain,
         key: key.to_pkcs8(),
@@ -477,12 +540,21 @@ async fn mint(
 }
 
 /// Makes a key: at once where that takes microseconds, beside the others where it takes milliseconds.
-async fn generate(keys: Arc<dyn KeyBackend>, key_type: KeyType) -> Result<Box<dyn PrivateKey>, UpstreamError> {
+async fn generate(
+    keys: Arc<dyn KeyBackend>,
+    key_type: KeyType,
+) -> Result<Box<dyn PrivateKey>, UpstreamError> {
     let made = match key_type {
-        KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => tokio::task::spawn_blocking(move || keys.generate(key_type))
-            .await
-            .map_err(|error| UpstreamError::Unavailable { reason: format!("making a key broke off: {error}") })?,
+        KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => {
+            tokio::task::spawn_blocking(move || keys.generate(key_type))
+                .await
+                .map_err(|error| UpstreamError::Unavailable {
+                    reason: format!("making a key broke off: {error}"),
+                })?
+        }
         _ => keys.generate(key_type),
     };
-    made.map_err(|error| UpstreamError::Unavailable { reason: format!("no {key_type} key could be made: {error}") })
+    made.map_err(|error| UpstreamError::Unavailable {
+        reason: format!("no {key_type} key could be made: {error}"),
+    })
 }

@@ -11,15 +11,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
-use plastron_attest::{AttestError, Attested, Evidence, Facts, Interest, Missing, Peer, WorkloadAttestor};
+use plastron_attest::{
+    AttestError, Attested, Evidence, Facts, Interest, Missing, Peer, WorkloadAttestor,
+};
 use plastron_entry::Selectors;
 use tokio::sync::watch;
 
-use crate::{
-    Registry,
-    audit::CallerFragment,
-    registry::Entitled,
-};
+use crate::{Registry, audit::CallerFragment, registry::Entitled};
 
 /// One connection's caller.
 pub(crate) struct Caller {
@@ -63,7 +61,9 @@ impl Caller {
         if self.spoken.load(Relaxed) {
             return true;
         }
-        let spoken = tokio::time::timeout(limit, self.peer.handle.spoken()).await.is_ok_and(|spoken| spoken.is_ok());
+        let spoken = tokio::time::timeout(limit, self.peer.handle.spoken())
+            .await
+            .is_ok_and(|spoken| spoken.is_ok());
         self.spoken.store(spoken, Relaxed);
         spoken
     }
@@ -71,7 +71,10 @@ impl Caller {
 
 impl std::fmt::Debug for Caller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Caller").field("pid", &self.peer.pid).field("uid", &self.peer.uid).finish_non_exhaustive()
+        f.debug_struct("Caller")
+            .field("pid", &self.peer.pid)
+            .field("uid", &self.peer.uid)
+            .finish_non_exhaustive()
     }
 }
 
@@ -91,8 +94,17 @@ struct Connected {
 }
 
 impl Callers {
-    pub(crate) fn new(attestors: Vec<Box<dyn WorkloadAttestor>>, timeout: Duration, registry: Arc<Registry>) -> Self {
-        Self { attestors, timeout, registry: ArcSwap::new(registry), connected: Mutex::default() }
+    pub(crate) fn new(
+        attestors: Vec<Box<dyn WorkloadAttestor>>,
+        timeout: Duration,
+        registry: Arc<Registry>,
+    ) -> Self {
+        Self {
+            attestors,
+            timeout,
+            registry: ArcSwap::new(registry),
+            connected: Mutex::default(),
+        }
     }
 
     pub(crate) fn registry(&self) -> Arc<Registry> {
@@ -100,7 +112,11 @@ impl Callers {
     }
 
     /// Attests a new connection's caller, and keeps it in step with the entries from now on.
-    pub(crate) async fn admit(&self, peer: Peer, now: SystemTime) -> Result<Arc<Caller>, AttestError> {
+    pub(crate) async fn admit(
+        &self,
+        peer: Peer,
+        now: SystemTime,
+    ) -> Result<Arc<Caller>, AttestError> {
         let registry = self.registry();
         let evidence = self.attest(&peer, registry.interest()).await?;
         let caller = Arc::new(Caller {
@@ -113,7 +129,9 @@ impl Callers {
         // What changed while it was looked at: from here on it is told.
         let standing = self.registry();
         if standing.interest() != registry.interest() {
-            caller.known.store(Known::new(self.attest(&caller.peer, standing.interest()).await?));
+            caller.known.store(Known::new(
+                self.attest(&caller.peer, standing.interest()).await?,
+            ));
         }
         if !Arc::ptr_eq(&registry, &standing) {
             caller.entitle(standing.entitled(&caller.known.load().evidence, now));
@@ -122,7 +140,10 @@ impl Callers {
     }
 
     fn follow(&self, caller: &Arc<Caller>) {
-        let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connected = self
+            .connected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if connected.callers.len() >= connected.sweep_at {
             connected.callers.retain(|caller| caller.strong_count() > 0);
             connected.sweep_at = (connected.callers.len() * 2).max(64);
@@ -135,13 +156,23 @@ impl Callers {
     /// # Errors
     ///
     /// The peer was lost, or no attestor could say anything. One that fails beside others that succeed is missing evidence.
-    pub(crate) async fn attest(&self, peer: &Peer, interest: &Interest) -> Result<Evidence, AttestError> {
+    pub(crate) async fn attest(
+        &self,
+        peer: &Peer,
+        interest: &Interest,
+    ) -> Result<Evidence, AttestError> {
         let timeout = self.timeout;
         let looks = self.attestors.iter().map(|attestor| async move {
             let outcome = tokio::time::timeout(timeout, attestor.attest(peer, interest)).await;
-            (attestor.selector_kind(), outcome.unwrap_or(Err(AttestError::TimedOut { limit: timeout })))
+            (
+                attestor.selector_kind(),
+                outcome.unwrap_or(Err(AttestError::TimedOut { limit: timeout })),
+            )
         });
-        let mut evidence = Evidence { facts: Facts::new(peer.pid, peer.uid, peer.gid), ..Evidence::default() };
+        let mut evidence = Evidence {
+            facts: Facts::new(peer.pid, peer.uid, peer.gid),
+            ..Evidence::default()
+        };
         let mut seen = false;
         let mut failure = None;
         for (kind, outcome) in join_all(looks).await {
@@ -154,7 +185,10 @@ impl Callers {
                 Err(error @ AttestError::Lost(_)) => return Err(error),
                 Err(error) => {
                     tracing::warn!(pid = peer.pid, uid = peer.uid, attestor = kind, %error, "attestor failed");
-                    evidence.missing.push(Missing { what: kind, why: error.to_string().into() });
+                    evidence.missing.push(Missing {
+                        what: kind,
+                        why: error.to_string().into(),
+                    });
                     failure = Some(error);
                 }
             }
@@ -181,7 +215,9 @@ impl Callers {
                     caller.known.store(Known::new(evidence));
                     again.fetch_add(usize::from(caller.entitle(entitled)), Relaxed);
                 }
-                Err(error) => tracing::debug!(pid = caller.peer.pid, %error, "caller not looked at again"),
+                Err(error) => {
+                    tracing::debug!(pid = caller.peer.pid, %error, "caller not looked at again")
+                }
             }
         }))
         .await;
@@ -208,7 +244,10 @@ impl Callers {
     }
 
     fn connected(&self) -> Vec<Arc<Caller>> {
-        let connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
+        let connected = self
+            .connected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         connected.callers.iter().filter_map(Weak::upgrade).collect()
     }
 }

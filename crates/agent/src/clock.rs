@@ -1,6 +1,10 @@
 //! The wall clock, as a value: the drivers of this crate read it here and nowhere else.
 
-use std::{fmt, sync::Arc, time::{Duration, SystemTime}};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// The longest sleep while something is due.
 const CLOCK_WATCH: Duration = Duration::from_secs(15);
@@ -11,7 +15,10 @@ pub struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
 
 impl Clock {
     /// The machine's clock.
-    #[expect(clippy::disallowed_methods, reason = "the agent drives; everything below takes time as an argument")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the agent drives; everything below takes time as an argument"
+    )]
     pub fn system() -> Self {
         Self(Arc::new(SystemTime::now))
     }
@@ -24,7 +31,9 @@ impl Clock {
     /// Sleeps until `due` by the wall clock, but never longer than [`CLOCK_WATCH`], so that a clock that jumps is noticed;
     /// for ever when nothing is due. Whoever wakes looks at the time again.
     pub(crate) async fn sleep_until(&self, due: Option<SystemTime>) {
-        let Some(due) = due else { return std::future::pending().await };
+        let Some(due) = due else {
+            return std::future::pending().await;
+        };
         let wait = due.duration_since(self.now()).unwrap_or_default();
         tokio::time::sleep(wait.min(CLOCK_WATCH)).await;
     }

@@ -74,7 +74,13 @@ impl Hash for Key {
 
 impl Key {
     fn cost(&self) -> usize {
-        OVERHEAD + self.entry.spiffe_id.as_str().len() * 2 + self.audiences.iter().map(|audience| audience.len() * 3).sum::<usize>()
+        OVERHEAD
+            + self.entry.spiffe_id.as_str().len() * 2
+            + self
+                .audiences
+                .iter()
+                .map(|audience| audience.len() * 3)
+                .sum::<usize>()
     }
 }
 
@@ -109,13 +115,19 @@ impl Slots {
         if let Some(slot) = self.by_key.get(key) {
             return slot.clone();
         }
-        let slot = Arc::new(Slot { token: ArcSwapOption::empty(), signing: AsyncMutex::new(()), used: AtomicBool::new(false) });
+        let slot = Arc::new(Slot {
+            token: ArcSwapOption::empty(),
+            signing: AsyncMutex::new(()),
+            used: AtomicBool::new(false),
+        });
         self.bytes += key.cost();
         if let Some((old, _)) = self.by_key.push(key.clone(), slot.clone()) {
             self.bytes -= old.cost();
         }
         while self.bytes > self.most_bytes && self.by_key.len() > 1 {
-            let Some((old, _)) = self.by_key.pop_lru() else { break };
+            let Some((old, _)) = self.by_key.pop_lru() else {
+                break;
+            };
             self.bytes -= old.cost();
         }
         slot
@@ -130,7 +142,11 @@ impl Slots {
 
 impl JwtCache {
     /// An empty cache, and the task that renews what was used lately.
-    pub(crate) fn new(settings: &Settings, clock: Clock, upstream: Arc<dyn Upstream>) -> (Arc<Self>, impl Future<Output = ()> + Send + use<>) {
+    pub(crate) fn new(
+        settings: &Settings,
+        clock: Clock,
+        upstream: Arc<dyn Upstream>,
+    ) -> (Arc<Self>, impl Future<Output = ()> + Send + use<>) {
         let (renewals, due) = mpsc::unbounded_channel();
         let wall = clock.clone();
         let most = NonZeroUsize::new(settings.jwt_cache_entries).unwrap_or(NonZeroUsize::MIN);
@@ -139,8 +155,16 @@ impl JwtCache {
             upstream,
             clock,
             ttl: settings.jwt_svid_ttl,
-            slots: Mutex::new(Slots { by_key: LruCache::new(most), bytes: 0, most_bytes: settings.jwt_cache_bytes }),
-            allowance: Mutex::new(Allowance { per_second, burst, spent: HashMap::new() }),
+            slots: Mutex::new(Slots {
+                by_key: LruCache::new(most),
+                bytes: 0,
+                most_bytes: settings.jwt_cache_bytes,
+            }),
+            allowance: Mutex::new(Allowance {
+                per_second,
+                burst,
+                spent: HashMap::new(),
+            }),
             renewals,
             signed: AtomicU64::new(0),
             hits: AtomicU64::new(0),
@@ -150,8 +174,17 @@ impl JwtCache {
     }
 
     /// The token for an entry and audiences: a kept one in its first half, else a new one.
-    pub(crate) async fn token(&self, uid: u32, entry: &Arc<RegistrationEntry>, audiences: Arc<[Box<str>]>) -> Result<Arc<Token>, JwtRefused> {
-        let key = Key { entry: entry.clone(), lifetime: entry.jwt_svid_ttl.unwrap_or(self.ttl), audiences };
+    pub(crate) async fn token(
+        &self,
+        uid: u32,
+        entry: &Arc<RegistrationEntry>,
+        audiences: Arc<[Box<str>]>,
+    ) -> Result<Arc<Token>, JwtRefused> {
+        let key = Key {
+            entry: entry.clone(),
+            lifetime: entry.jwt_svid_ttl.unwrap_or(self.ttl),
+            audiences,
+        };
         let slot = self.slots().slot(&key);
         if let Some(token) = self.fresh(&slot) {
             self.hits.fetch_add(1, Relaxed);
@@ -164,13 +197,28 @@ impl JwtCache {
         }
         let now = self.clock.now();
         let valid = |token: &Arc<Token>| token.expires_at > now;
-        if !self.allowance.lock().unwrap_or_else(PoisonError::into_inner).take(uid, now) {
+        if !self
+            .allowance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(uid, now)
+        {
             // A token in its second half is still good.
-            return slot.token.load_full().filter(valid).ok_or(JwtRefused::TooMany { per_second: self.per_second() });
+            return slot
+                .token
+                .load_full()
+                .filter(valid)
+                .ok_or(JwtRefused::TooMany {
+                    per_second: self.per_second(),
+                });
         }
         match self.sign(&key, &slot).await {
             Ok(token) => Ok(token),
-            Err(error) => slot.token.load_full().filter(valid).ok_or(JwtRefused::Upstream(error)),
+            Err(error) => slot
+                .token
+                .load_full()
+                .filter(valid)
+                .ok_or(JwtRefused::Upstream(error)),
         }
     }
 
@@ -180,11 +228,17 @@ impl JwtCache {
     }
 
     fn per_second(&self) -> u32 {
-        self.allowance.lock().unwrap_or_else(PoisonError::into_inner).per_second
+        self.allowance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .per_second
     }
 
     fn fresh(&self, slot: &Slot) -> Option<Arc<Token>> {
-        let token = slot.token.load_full().filter(|token| self.clock.now() < token.renew_at)?;
+        let token = slot
+            .token
+            .load_full()
+            .filter(|token| self.clock.now() < token.renew_at)?;
         slot.used.store(true, Relaxed);
         Some(token)
     }
@@ -193,18 +247,35 @@ impl JwtCache {
         let entry = &key.entry;
         let issued = self
             .upstream
-            .jwt_svid(JwtRequest { spiffe_id: entry.spiffe_id.clone(), audiences: key.audiences.clone(), lifetime: key.lifetime })
+            .jwt_svid(JwtRequest {
+                spiffe_id: entry.spiffe_id.clone(),
+                audiences: key.audiences.clone(),
+                lifetime: key.lifetime,
+            })
             .await?;
         let token = Arc::new(Token {
-            renew_at: renew_at(issued.issued_at, issued.expires_at, Seed::from_bytes(issued.jti.as_bytes())),
-            credential: CredentialFragment::jwt(&entry.spiffe_id, &entry.id, &issued.jti, &key.audiences, issued.expires_at),
+            renew_at: renew_at(
+                issued.issued_at,
+                issued.expires_at,
+                Seed::from_bytes(issued.jti.as_bytes()),
+            ),
+            credential: CredentialFragment::jwt(
+                &entry.spiffe_id,
+                &entry.id,
+                &issued.jti,
+                &key.audiences,
+                issued.expires_at,
+            ),
             expires_at: issued.expires_at,
             token: issued.token,
         });
         slot.token.store(Some(token.clone()));
         slot.used.store(false, Relaxed);
         self.signed.fetch_add(1, Relaxed);
-        let _ = self.renewals.send(Renewal { due: token.renew_at, key: key.clone() });
+        let _ = self.renewals.send(Renewal {
+            due: token.renew_at,
+            key: key.clone(),
+        });
         Ok(token)
     }
 
@@ -219,7 +290,11 @@ impl JwtCache {
             return;
         }
         let _signing = slot.signing.lock().await;
-        let renewed = slot.token.load().as_ref().is_some_and(|token| self.clock.now() < token.renew_at);
+        let renewed = slot
+            .token
+            .load()
+            .as_ref()
+            .is_some_and(|token| self.clock.now() < token.renew_at);
         if !renewed && let Err(error) = self.sign(key, &slot).await {
             tracing::warn!(spiffe_id = %key.entry.spiffe_id, %error, "JWT-SVID not renewed ahead");
         }
@@ -256,7 +331,11 @@ impl Ord for Renewal {
 }
 
 /// Drives [`JwtCache::renew`] until the cache is gone.
-async fn renew(cache: Weak<JwtCache>, clock: Clock, mut renewals: mpsc::UnboundedReceiver<Renewal>) {
+async fn renew(
+    cache: Weak<JwtCache>,
+    clock: Clock,
+    mut renewals: mpsc::UnboundedReceiver<Renewal>,
+) {
     let mut timers = BinaryHeap::<Reverse<Renewal>>::new();
     loop {
         let due = timers.peek().map(|Reverse(renewal)| renewal.due);
@@ -291,7 +370,8 @@ impl Allowance {
     fn take(&mut self, uid: u32, now: SystemTime) -> bool {
         if self.spent.len() >= Self::SWEEP_AT {
             let per_second = f64::from(self.per_second);
-            self.spent.retain(|_, (spent, at)| remaining(*spent, *at, now, per_second) > 0.0);
+            self.spent
+                .retain(|_, (spent, at)| remaining(*spent, *at, now, per_second) > 0.0);
         }
         let (spent, at) = self.spent.entry(uid).or_insert((0.0, now));
         *spent = remaining(*spent, *at, now, f64::from(self.per_second));
@@ -324,7 +404,9 @@ mod tests {
     /// A clock that goes with the runtime's, which is paused and jumps to whatever is due.
     fn clock() -> Clock {
         let start = tokio::time::Instant::now();
-        Clock::from_fn(move || SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) + start.elapsed())
+        Clock::from_fn(move || {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) + start.elapsed()
+        })
     }
 
     fn cache(change: impl FnOnce(&mut Settings)) -> Arc<JwtCache> {
@@ -332,7 +414,13 @@ mod tests {
         change(&mut settings);
         let authority = EmbeddedSettings::new(settings.trust_domain.clone(), Policy::default());
         let clock = clock();
-        let embedded = Embedded::open(authority, Box::new(MemoryKeyStore::new()), Arc::new(AwsLc), clock.clone()).unwrap();
+        let embedded = Embedded::open(
+            authority,
+            Box::new(MemoryKeyStore::new()),
+            Arc::new(AwsLc),
+            clock.clone(),
+        )
+        .unwrap();
         let (cache, renewer) = JwtCache::new(&settings, clock, Arc::new(embedded));
         tokio::spawn(renewer);
         cache
@@ -340,7 +428,11 @@ mod tests {
 
     fn entry() -> Arc<RegistrationEntry> {
         let selectors = ["unix:uid:1".parse().unwrap()].into_iter().collect();
-        Arc::new(RegistrationEntry::builder("spiffe://example.org/cart".parse().unwrap(), selectors).build().unwrap())
+        Arc::new(
+            RegistrationEntry::builder("spiffe://example.org/cart".parse().unwrap(), selectors)
+                .build()
+                .unwrap(),
+        )
     }
 
     async fn token(cache: &JwtCache, audience: &str) -> Result<Arc<Token>, JwtRefused> {
@@ -359,7 +451,11 @@ mod tests {
         let again = token(&cache, "used").await.unwrap();
         assert!(Arc::ptr_eq(&first, &again), "kept in its first half");
         tokio::time::sleep(Duration::from_secs(170)).await;
-        assert_eq!((signed(&cache), cache.len()), (3, 1), "one was renewed, the other is gone");
+        assert_eq!(
+            (signed(&cache), cache.len()),
+            (3, 1),
+            "one was renewed, the other is gone"
+        );
         let renewed = token(&cache, "used").await.unwrap();
         assert_eq!(signed(&cache), 3, "nobody had to wait for it");
         assert!(renewed.expires_at > first.expires_at);
@@ -390,7 +486,12 @@ mod tests {
             token(&small, &format!("{audience:01000}")).await.unwrap();
         }
         let slots = small.slots();
-        assert!(slots.bytes <= 64 << 10 && slots.by_key.len() > 10, "{} bytes, {} tokens", slots.bytes, slots.by_key.len());
+        assert!(
+            slots.bytes <= 64 << 10 && slots.by_key.len() > 10,
+            "{} bytes, {} tokens",
+            slots.bytes,
+            slots.by_key.len()
+        );
         let counted: usize = slots.by_key.iter().map(|(key, _)| key.cost()).sum();
         assert_eq!(slots.bytes, counted, "what is forgotten is taken off");
     }
@@ -400,9 +501,18 @@ mod tests {
         let clock = clock();
         let authority = EmbeddedSettings::new(
             "example.org".parse().unwrap(),
-            Policy { ttl: Duration::from_secs(600), ..Policy::default() },
+            Policy {
+                ttl: Duration::from_secs(600),
+                ..Policy::default()
+            },
         );
-        let embedded = Embedded::open(authority, Box::new(MemoryKeyStore::new()), Arc::new(AwsLc), clock.clone()).unwrap();
+        let embedded = Embedded::open(
+            authority,
+            Box::new(MemoryKeyStore::new()),
+            Arc::new(AwsLc),
+            clock.clone(),
+        )
+        .unwrap();
         // Nobody runs the authority, so its key ends after ten minutes and no other follows.
         let settings = Settings::new("example.org".parse().unwrap());
         let (cache, renewer) = JwtCache::new(&settings, clock, Arc::new(embedded));
@@ -422,20 +532,36 @@ mod tests {
     #[test]
     fn a_uid_spends_its_burst_and_wins_it_back_by_the_second() {
         let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        let mut allowance = Allowance { per_second: 2, burst: 4, spent: HashMap::new() };
-        let took = |allowance: &mut Allowance, uid, at| (0..10).filter(|_| allowance.take(uid, start + Duration::from_millis(at))).count();
+        let mut allowance = Allowance {
+            per_second: 2,
+            burst: 4,
+            spent: HashMap::new(),
+        };
+        let took = |allowance: &mut Allowance, uid, at| {
+            (0..10)
+                .filter(|_| allowance.take(uid, start + Duration::from_millis(at)))
+                .count()
+        };
         assert_eq!(took(&mut allowance, 1000, 0), 4);
         assert_eq!(took(&mut allowance, 1001, 0), 4, "another uid has its own");
         assert_eq!(took(&mut allowance, 1000, 400), 0);
         assert_eq!(took(&mut allowance, 1000, 1000), 2);
         assert_eq!(took(&mut allowance, 1000, 500), 0, "the clock went back");
-        assert_eq!(took(&mut allowance, 1000, 600_000), 4, "never more than the burst");
+        assert_eq!(
+            took(&mut allowance, 1000, 600_000),
+            4,
+            "never more than the burst"
+        );
     }
 
     #[test]
     fn uids_that_won_everything_back_are_forgotten() {
         let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        let mut allowance = Allowance { per_second: 1, burst: 1, spent: HashMap::new() };
+        let mut allowance = Allowance {
+            per_second: 1,
+            burst: 1,
+            spent: HashMap::new(),
+        };
         for uid in 0..10_000 {
             assert!(allowance.take(uid, start + Duration::from_secs(u64::from(uid))));
         }

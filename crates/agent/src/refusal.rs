@@ -13,13 +13,16 @@ pub(crate) fn no_identity() -> Refusal {
 
 /// The caller asked for an identity that it does not have (WAPI-45).
 pub(crate) fn not_entitled(spiffe_id: &str) -> Refusal {
-    Refusal::permission_denied(format!("no registration entry gives {spiffe_id} to this process"))
+    Refusal::permission_denied(format!(
+        "no registration entry gives {spiffe_id} to this process"
+    ))
 }
-
 
 /// The caller's identity hangs on its program, and the program has not spoken since it was looked at.
 pub(crate) fn silent_program() -> Refusal {
-    Refusal::unavailable("the program on this connection has not spoken since it was looked at; connect again")
+    Refusal::unavailable(
+        "the program on this connection has not spoken since it was looked at; connect again",
+    )
 }
 
 /// What is held has expired and nothing newer could be had.
@@ -62,9 +65,9 @@ pub(crate) fn from_upstream(error: &UpstreamError) -> Refusal {
 /// No JWT-SVID.
 pub(crate) fn from_jwt(refused: &JwtRefused) -> Refusal {
     match refused {
-        JwtRefused::TooMany { per_second } => {
-            Refusal::unavailable(format!("this user's allowance of {per_second} new JWT-SVIDs a second is spent; try again"))
-        }
+        JwtRefused::TooMany { per_second } => Refusal::unavailable(format!(
+            "this user's allowance of {per_second} new JWT-SVIDs a second is spent; try again"
+        )),
         JwtRefused::Upstream(error) => from_upstream(error),
     }
 }

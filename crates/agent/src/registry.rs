@@ -20,7 +20,11 @@ impl Registry {
     pub fn new(entries: impl IntoIterator<Item = RegistrationEntry>, foreign: BundleSet) -> Self {
         let index = EntryIndex::new(entries);
         let interest = Interest::of(index.selectors());
-        Self { index, foreign, interest }
+        Self {
+            index,
+            foreign,
+            interest,
+        }
     }
 
     /// The entries.
@@ -41,8 +45,13 @@ impl Registry {
     /// What a caller with this evidence is entitled to at `now`.
     pub(crate) fn entitled(&self, evidence: &Evidence, now: SystemTime) -> Entitled {
         let entries = self.index.matching(&evidence.selectors, now);
-        let of_program = entries.iter().any(|entry| evidence.hangs_on_program(entry.selectors.iter()));
-        Entitled { entries: entries.into(), of_program }
+        let of_program = entries
+            .iter()
+            .any(|entry| evidence.hangs_on_program(entry.selectors.iter()));
+        Entitled {
+            entries: entries.into(),
+            of_program,
+        }
     }
 }
 
@@ -58,7 +67,11 @@ pub(crate) struct Entitled {
 impl Entitled {
     /// The foreign trust domains whose bundles come with these entries, sorted, each once.
     pub(crate) fn federates_with(&self) -> Vec<TrustDomain> {
-        let mut names: Vec<TrustDomain> = self.entries.iter().flat_map(|entry| entry.federates_with.iter().cloned()).collect();
+        let mut names: Vec<TrustDomain> = self
+            .entries
+            .iter()
+            .flat_map(|entry| entry.federates_with.iter().cloned())
+            .collect();
         names.sort_unstable();
         names.dedup();
         names

@@ -45,11 +45,18 @@ impl Attest for Service {
 
     fn held(&self, uid: u32) -> Held {
         let processes = &self.0.processes;
-        Held { by_uid: processes.descriptors_of(uid), in_all: processes.descriptors() }
+        Held {
+            by_uid: processes.descriptors_of(uid),
+            in_all: processes.descriptors(),
+        }
     }
 
     fn check(&self, caller: &Arc<Caller>) -> Result<(), Refusal> {
-        caller.peer().handle.check().map_err(|lost| refusal::from_lost(&lost))
+        caller
+            .peer()
+            .handle
+            .check()
+            .map_err(|lost| refusal::from_lost(&lost))
     }
 
     async fn lost(&self, caller: &Arc<Caller>) -> Refusal {
@@ -75,24 +82,45 @@ impl Answer<Arc<Caller>> for Service {
         Stream::open(self.0.clone(), Arc::clone(caller), Call::JwtBundles).await
     }
 
-    async fn jwt_svids(&self, caller: &Arc<Arc<Caller>>, request: proto::JwtsvidRequest) -> Result<Message, Refusal> {
+    async fn jwt_svids(
+        &self,
+        caller: &Arc<Arc<Caller>>,
+        request: proto::JwtsvidRequest,
+    ) -> Result<Message, Refusal> {
         let core = &self.0;
         let known = caller.known();
         let refused = |refusal: Refusal| {
-            core.audit.refused(&known.fragment, "FetchJWTSVID", &refusal);
+            core.audit
+                .refused(&known.fragment, "FetchJWTSVID", &refusal);
             refusal
         };
         let wanted = request.spiffe_id.as_str();
-        if !wanted.is_empty() && let Err(error) = SpiffeIdRef::parse(wanted) {
-            return Err(refused(refusal::invalid(format!("spiffe_id is not a SPIFFE ID: {error}"))));
+        if !wanted.is_empty()
+            && let Err(error) = SpiffeIdRef::parse(wanted)
+        {
+            return Err(refused(refusal::invalid(format!(
+                "spiffe_id is not a SPIFFE ID: {error}"
+            ))));
         }
         let entitled = caller.entitled().borrow().clone();
-        core.entitle(caller, "FetchJWTSVID", &entitled, false).await?;
-        let audiences: Arc<[Box<str>]> = request.audience.iter().map(|audience| audience.as_str().into()).collect();
+        core.entitle(caller, "FetchJWTSVID", &entitled, false)
+            .await?;
+        let audiences: Arc<[Box<str>]> = request
+            .audience
+            .iter()
+            .map(|audience| audience.as_str().into())
+            .collect();
         let mut svids = Vec::new();
-        for entry in entitled.entries.iter().filter(|entry| wanted.is_empty() || entry.spiffe_id.as_str() == wanted) {
-            let token =
-                core.jwt.token(caller.peer().uid, entry, audiences.clone()).await.map_err(|error| refused(refusal::from_jwt(&error)))?;
+        for entry in entitled
+            .entries
+            .iter()
+            .filter(|entry| wanted.is_empty() || entry.spiffe_id.as_str() == wanted)
+        {
+            let token = core
+                .jwt
+                .token(caller.peer().uid, entry, audiences.clone())
+                .await
+                .map_err(|error| refused(refusal::from_jwt(&error)))?;
             core.audit.released(&known.fragment, &token.credential);
             svids.push(proto::Jwtsvid {
                 spiffe_id: entry.spiffe_id.as_str().to_owned(),
@@ -106,14 +134,33 @@ impl Answer<Arc<Caller>> for Service {
         Ok(Message::encode(&proto::JwtsvidResponse { svids }))
     }
 
-    async fn validate_jwt_svid(&self, caller: &Arc<Arc<Caller>>, request: proto::ValidateJwtsvidRequest) -> Result<Message, Refusal> {
+    async fn validate_jwt_svid(
+        &self,
+        caller: &Arc<Arc<Caller>>,
+        request: proto::ValidateJwtsvidRequest,
+    ) -> Result<Message, Refusal> {
         let core = &self.0;
         let entitled = caller.entitled().borrow().clone();
-        core.entitle(caller, "ValidateJWTSVID", &entitled, core.settings.unauthenticated_bundles).await?;
+        core.entitle(
+            caller,
+            "ValidateJWTSVID",
+            &entitled,
+            core.settings.unauthenticated_bundles,
+        )
+        .await?;
         let own = core.upstream.bundle().borrow().clone();
-        let bundles = Visible { own: &own, registry: &core.callers.registry(), entitled: &entitled };
+        let bundles = Visible {
+            own: &own,
+            registry: &core.callers.registry(),
+            entitled: &entitled,
+        };
         let svid = JwtVerifier::new(core.keys.algorithms())
-            .verify(&request.svid, &[&request.audience], &bundles, core.unix_now())
+            .verify(
+                &request.svid,
+                &[&request.audience],
+                &bundles,
+                core.unix_now(),
+            )
             .map_err(|error| refusal::invalid(format!("JWT-SVID is not valid: {error}")))?;
         Ok(Message::encode(&proto::ValidateJwtsvidResponse {
             spiffe_id: svid.id().to_string(),
@@ -124,7 +171,10 @@ impl Answer<Arc<Caller>> for Service {
     fn refused(&self, refused: &Refused<'_, Arc<Caller>>) {
         let call = refused.method.map_or("connect", |method| method.as_str());
         match refused.caller {
-            Some(caller) => self.0.audit.refused(&caller.known().fragment, call, refused.refusal),
+            Some(caller) => self
+                .0
+                .audit
+                .refused(&caller.known().fragment, call, refused.refusal),
             None => self.0.audit.refused_uid(refused.uid, call, refused.refusal),
         }
     }
@@ -142,17 +192,30 @@ impl JwtBundleSource for Visible<'_> {
         if self.own.trust_domain() == trust_domain {
             return Some(self.own.jwt_authorities());
         }
-        let federated = self.entitled.entries.iter().flat_map(|entry| &entry.federates_with).any(|name| name.as_ref() == trust_domain);
+        let federated = self
+            .entitled
+            .entries
+            .iter()
+            .flat_map(|entry| &entry.federates_with)
+            .any(|name| name.as_ref() == trust_domain);
         if !federated {
             return None;
         }
-        self.registry.foreign().get(trust_domain).map(|bundle| bundle.jwt_authorities())
+        self.registry
+            .foreign()
+            .get(trust_domain)
+            .map(|bundle| bundle.jwt_authorities())
     }
 }
 
 /// Claims as protobuf has them: numbers become doubles (WAPI-54).
 fn claims(claims: &serde_json::Map<String, serde_json::Value>) -> prost_types::Struct {
-    prost_types::Struct { fields: claims.iter().map(|(name, value)| (name.clone(), protobuf_value(value))).collect() }
+    prost_types::Struct {
+        fields: claims
+            .iter()
+            .map(|(name, value)| (name.clone(), protobuf_value(value)))
+            .collect(),
+    }
 }
 
 fn protobuf_value(value: &serde_json::Value) -> prost_types::Value {
@@ -163,7 +226,9 @@ fn protobuf_value(value: &serde_json::Value) -> prost_types::Value {
         Value::Bool(value) => Kind::BoolValue(*value),
         Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
         Value::String(text) => Kind::StringValue(text.clone()),
-        Value::Array(values) => Kind::ListValue(prost_types::ListValue { values: values.iter().map(protobuf_value).collect() }),
+        Value::Array(values) => Kind::ListValue(prost_types::ListValue {
+            values: values.iter().map(protobuf_value).collect(),
+        }),
         Value::Object(members) => Kind::StructValue(self::claims(members)),
     };
     prost_types::Value { kind: Some(kind) }

@@ -51,12 +51,24 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// Opens a stream for a caller that is entitled to an answer.
-    pub(crate) async fn open(core: Arc<Core>, caller: Arc<Caller>, call: Call) -> Result<Self, Refusal> {
+    pub(crate) async fn open(
+        core: Arc<Core>,
+        caller: Arc<Caller>,
+        call: Call,
+    ) -> Result<Self, Refusal> {
         let mut entitled = caller.entitled();
         let standing = entitled.borrow_and_update().clone();
         let key = core.topic(&caller, call, &standing).await?;
         let content = core.answers.watch(key.clone());
-        Ok(Self { core, caller, call, entitled, stale: false, key, content })
+        Ok(Self {
+            core,
+            caller,
+            call,
+            entitled,
+            stale: false,
+            key,
+            content,
+        })
     }
 
     /// Follows the caller's entitlement to another answer, or to none.
@@ -102,12 +114,24 @@ impl Updates for Stream {
             if self.stale || self.entitled.has_changed().unwrap_or(false) {
                 self.reconsider().await?;
             }
-            let content = self.content.has_changed().unwrap_or(false).then(|| self.content.borrow_and_update().clone());
+            let content = self
+                .content
+                .has_changed()
+                .unwrap_or(false)
+                .then(|| self.content.borrow_and_update().clone());
             match content {
-                Some(Content::Ready(release)) if release.is_valid(self.core.clock.now()) => return Ok(self.release(&release)),
-                Some(Content::Ready(_)) => tokio::time::timeout(RENEW_WITHIN, self.changed()).await.map_err(|_| refusal::expired())??,
+                Some(Content::Ready(release)) if release.is_valid(self.core.clock.now()) => {
+                    return Ok(self.release(&release));
+                }
+                Some(Content::Ready(_)) => tokio::time::timeout(RENEW_WITHIN, self.changed())
+                    .await
+                    .map_err(|_| refusal::expired())??,
                 Some(Content::Failed(refusal)) => {
-                    self.core.audit.refused(&self.caller.known().fragment, self.call.name(), &refusal);
+                    self.core.audit.refused(
+                        &self.caller.known().fragment,
+                        self.call.name(),
+                        &refusal,
+                    );
                     return Err(refusal);
                 }
                 Some(Content::Awaited) | None => self.changed().await?,
@@ -122,8 +146,19 @@ impl Core {
     /// # Errors
     ///
     /// It is entitled to nothing, or its program has not spoken; the refusal is recorded.
-    async fn topic(&self, caller: &Caller, call: Call, entitled: &Entitled) -> Result<TopicKey, Refusal> {
-        self.entitle(caller, call.name(), entitled, call != Call::X509Svids && self.settings.unauthenticated_bundles).await?;
+    async fn topic(
+        &self,
+        caller: &Caller,
+        call: Call,
+        entitled: &Entitled,
+    ) -> Result<TopicKey, Refusal> {
+        self.entitle(
+            caller,
+            call.name(),
+            entitled,
+            call != Call::X509Svids && self.settings.unauthenticated_bundles,
+        )
+        .await?;
         Ok(match call {
             Call::X509Svids => TopicKey::X509Svids(entitled.entries.clone()),
             Call::X509Bundles => TopicKey::X509Bundles(entitled.federates_with()),
@@ -136,7 +171,13 @@ impl Core {
     /// # Errors
     ///
     /// As [`Core::topic`].
-    pub(crate) async fn entitle(&self, caller: &Caller, call: &'static str, entitled: &Entitled, to_anybody: bool) -> Result<(), Refusal> {
+    pub(crate) async fn entitle(
+        &self,
+        caller: &Caller,
+        call: &'static str,
+        entitled: &Entitled,
+        to_anybody: bool,
+    ) -> Result<(), Refusal> {
         let refusal = if entitled.entries.is_empty() && !to_anybody {
             refusal::no_identity()
         } else if entitled.of_program && !caller.has_spoken(SPEAK_WITHIN).await {

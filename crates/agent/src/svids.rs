@@ -125,17 +125,31 @@ impl SvidBook {
 
     /// Takes a fresh SVID. It replaces the one before.
     pub(crate) fn minted(&mut self, key: &SvidKey, svid: Arc<Svid>, now: SystemTime) -> Vec<Step> {
-        let Some(record) = self.records.get_mut(key) else { return Vec::new() };
-        let validity = Validity { issued: svid.issued_at, expires: svid.expires_at };
-        record.renewal.handle(Event::Issued(validity, Seed::from_bytes(&svid.serial)), now);
+        let Some(record) = self.records.get_mut(key) else {
+            return Vec::new();
+        };
+        let validity = Validity {
+            issued: svid.issued_at,
+            expires: svid.expires_at,
+        };
+        record
+            .renewal
+            .handle(Event::Issued(validity, Seed::from_bytes(&svid.serial)), now);
         record.held = Some(svid);
         record.failure = None;
         self.look(key, now)
     }
 
     /// Takes the news that minting failed. It is tried again after a pause.
-    pub(crate) fn failed(&mut self, key: &SvidKey, error: UpstreamError, now: SystemTime) -> Vec<Step> {
-        let Some(record) = self.records.get_mut(key) else { return Vec::new() };
+    pub(crate) fn failed(
+        &mut self,
+        key: &SvidKey,
+        error: UpstreamError,
+        now: SystemTime,
+    ) -> Vec<Step> {
+        let Some(record) = self.records.get_mut(key) else {
+            return Vec::new();
+        };
         record.renewal.handle(Event::Failed, now);
         record.failure = Some(error);
         self.look(key, now)
@@ -143,7 +157,9 @@ impl SvidBook {
 
     /// Asks a record what to do until it says when to ask again.
     fn look(&mut self, key: &SvidKey, now: SystemTime) -> Vec<Step> {
-        let Some(record) = self.records.get_mut(key) else { return Vec::new() };
+        let Some(record) = self.records.get_mut(key) else {
+            return Vec::new();
+        };
         let mut steps = Vec::new();
         loop {
             match record.renewal.poll(now) {
@@ -155,7 +171,10 @@ impl SvidBook {
                 schedule::Step::WaitUntil(due) => {
                     if record.due != Some(due) {
                         record.due = Some(due);
-                        self.timers.push(Reverse(Timer { due, key: key.clone() }));
+                        self.timers.push(Reverse(Timer {
+                            due,
+                            key: key.clone(),
+                        }));
                     }
                     return steps;
                 }
@@ -169,7 +188,9 @@ impl SvidBook {
 
     /// What is known of the entry's SVID at `now`.
     pub(crate) fn standing(&self, key: &SvidKey, now: SystemTime) -> Standing<'_> {
-        let Some(record) = self.records.get(key) else { return Standing::Awaited };
+        let Some(record) = self.records.get(key) else {
+            return Standing::Awaited;
+        };
         match (&record.held, &record.failure) {
             (Some(svid), _) if svid.expires_at > now => Standing::Held(svid),
             (_, Some(error)) => Standing::Failed(error),
@@ -178,11 +199,27 @@ impl SvidBook {
     }
 
     /// What has to be done at `now`; `watched` says whether anybody looks at an SVID.
-    pub(crate) fn poll(&mut self, now: SystemTime, watched: impl Fn(&SvidKey) -> bool) -> Vec<Step> {
+    pub(crate) fn poll(
+        &mut self,
+        now: SystemTime,
+        watched: impl Fn(&SvidKey) -> bool,
+    ) -> Vec<Step> {
         let mut steps = Vec::new();
-        while self.timers.peek().is_some_and(|Reverse(timer)| timer.due <= now) {
-            let Some(Reverse(Timer { due, key })) = self.timers.pop() else { break };
-            let Some(record) = self.records.get_mut(&key).filter(|record| record.due == Some(due)) else { continue };
+        while self
+            .timers
+            .peek()
+            .is_some_and(|Reverse(timer)| timer.due <= now)
+        {
+            let Some(Reverse(Timer { due, key })) = self.timers.pop() else {
+                break;
+            };
+            let Some(record) = self
+                .records
+                .get_mut(&key)
+                .filter(|record| record.due == Some(due))
+            else {
+                continue;
+            };
             record.due = None;
             if watched(&key) {
                 steps.extend(self.look(&key, now));
@@ -225,7 +262,9 @@ mod tests {
     fn key(path: &str) -> SvidKey {
         let id = format!("spiffe://example.org/{path}").parse().unwrap();
         let selectors = ["unix:uid:1".parse().unwrap()].into_iter().collect();
-        SvidKey(Arc::new(RegistrationEntry::builder(id, selectors).build().unwrap()))
+        SvidKey(Arc::new(
+            RegistrationEntry::builder(id, selectors).build().unwrap(),
+        ))
     }
 
     fn svid(key: &SvidKey, serial: u8, issued_at: SystemTime) -> Arc<Svid> {
@@ -236,7 +275,12 @@ mod tests {
             serial: vec![serial],
             issued_at,
             expires_at,
-            credential: CredentialFragment::x509(&key.0.spiffe_id, &key.0.id, &[serial], expires_at),
+            credential: CredentialFragment::x509(
+                &key.0.spiffe_id,
+                &key.0.id,
+                &[serial],
+                expires_at,
+            ),
         })
     }
 
@@ -269,12 +313,23 @@ mod tests {
         assert_eq!(book.poll(start() + TTL * 44 / 100, watched), []);
         let mut steps = book.poll(start() + TTL * 56 / 100, watched);
         steps.sort_by_key(|step| matches!(step, Step::Dropped(_)));
-        assert_eq!(steps, [Step::Mint(cart.clone()), Step::Dropped(bank.clone())]);
+        assert_eq!(
+            steps,
+            [Step::Mint(cart.clone()), Step::Dropped(bank.clone())]
+        );
         let later = start() + TTL * 56 / 100;
-        assert_eq!(held(&book, &cart, later), Some(1), "the old one serves until the new one is there");
+        assert_eq!(
+            held(&book, &cart, later),
+            Some(1),
+            "the old one serves until the new one is there"
+        );
         book.minted(&cart, svid(&cart, 2, later), later);
         assert_eq!(held(&book, &cart, later), Some(2));
-        assert_eq!(book.want(&bank, later), [Step::Mint(bank.clone())], "who comes later starts anew");
+        assert_eq!(
+            book.want(&bank, later),
+            [Step::Mint(bank.clone())],
+            "who comes later starts anew"
+        );
     }
 
     #[test]
@@ -288,13 +343,23 @@ mod tests {
                 match step {
                     Step::Mint(key) => {
                         attempts += 1;
-                        book.failed(&key, UpstreamError::Unavailable { reason: "away".into() }, now);
+                        book.failed(
+                            &key,
+                            UpstreamError::Unavailable {
+                                reason: "away".into(),
+                            },
+                            now,
+                        );
                     }
                     Step::Expired(_) => expired = true,
                     Step::Dropped(_) => panic!("it is watched"),
                 }
             }
-            assert_eq!(held(&book, &cart, now).is_some(), now < start() + TTL, "at {now:?}");
+            assert_eq!(
+                held(&book, &cart, now).is_some(),
+                now < start() + TTL,
+                "at {now:?}"
+            );
             now = book.next_due().unwrap().max(now + Duration::from_millis(1));
         }
         assert!(expired && attempts >= 5, "{attempts} attempts");
@@ -309,7 +374,10 @@ mod tests {
         book.want(&cart, start());
         book.minted(&cart, svid(&cart, 1, start()), start());
         let later = start() + 10 * TTL;
-        assert_eq!(book.want(&cart, later), [Step::Expired(cart.clone()), Step::Mint(cart.clone())]);
+        assert_eq!(
+            book.want(&cart, later),
+            [Step::Expired(cart.clone()), Step::Mint(cart.clone())]
+        );
         assert_eq!(held(&book, &cart, later), None);
     }
 }

@@ -5,7 +5,10 @@
 
 mod embedded;
 
-use std::{sync::Arc, time::{Duration, SystemTime}};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use plastron_attest::BoxFuture;
 use plastron_authority::Slot;
@@ -56,7 +59,13 @@ pub struct AuthorityState {
 
 impl AuthorityState {
     fn new<K>(kind: Kind, slot: &Slot<K>) -> Self {
-        Self { kind, id: slot.id.clone(), phase: slot.phase, created_at: slot.created_at, ends_at: slot.ends_at }
+        Self {
+            kind,
+            id: slot.id.clone(),
+            phase: slot.phase,
+            created_at: slot.created_at,
+            ends_at: slot.ends_at,
+        }
     }
 }
 
@@ -112,7 +121,10 @@ pub struct JwtIssued {
 
 impl std::fmt::Debug for JwtIssued {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JwtIssued").field("jti", &self.jti).field("expires_at", &self.expires_at).finish_non_exhaustive()
+        f.debug_struct("JwtIssued")
+            .field("jti", &self.jti)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
     }
 }
 

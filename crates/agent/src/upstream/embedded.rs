@@ -20,7 +20,9 @@ use plastron_mint::{JwtIssuer, X509Issuer};
 use plastron_schedule::{Backoff, Seed};
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 
-use super::{AuthorityState, JwtIssued, JwtRequest, Upstream, UpstreamError, X509Issued, X509Request};
+use super::{
+    AuthorityState, JwtIssued, JwtRequest, Upstream, UpstreamError, X509Issued, X509Request,
+};
 use crate::{clock::Clock, health::Component};
 
 /// The first pause after a failed step, and the longest.
@@ -59,7 +61,13 @@ pub struct EmbeddedSettings {
 impl EmbeddedSettings {
     /// An authority of `trust_domain` whose keys come and go by `policy`.
     pub fn new(trust_domain: TrustDomain, policy: Policy) -> Self {
-        Self { trust_domain, policy, jwt_issuer: None, spread: Duration::ZERO, health: None }
+        Self {
+            trust_domain,
+            policy,
+            jwt_issuer: None,
+            spread: Duration::ZERO,
+            health: None,
+        }
     }
 
     /// The `iss` of JWT-SVIDs. Default: none.
@@ -105,9 +113,23 @@ impl Embedded {
     /// # Errors
     ///
     /// The store cannot be read or written, or its keys are unusable. Nothing is replaced then.
-    pub fn open(settings: EmbeddedSettings, store: Box<dyn KeyStore>, keys: Arc<dyn KeyBackend>, clock: Clock) -> Result<Arc<Self>, EmbeddedError> {
-        let EmbeddedSettings { trust_domain, policy, jwt_issuer, spread, health } = settings;
-        let stored = store.load().map_err(|source| EmbeddedError::Store { doing: "read", source })?;
+    pub fn open(
+        settings: EmbeddedSettings,
+        store: Box<dyn KeyStore>,
+        keys: Arc<dyn KeyBackend>,
+        clock: Clock,
+    ) -> Result<Arc<Self>, EmbeddedError> {
+        let EmbeddedSettings {
+            trust_domain,
+            policy,
+            jwt_issuer,
+            spread,
+            health,
+        } = settings;
+        let stored = store.load().map_err(|source| EmbeddedError::Store {
+            doing: "read",
+            source,
+        })?;
         let authority = match stored {
             Some(state) => Authority::restore(trust_domain, policy, &state, &*keys)?,
             None => Authority::new(trust_domain, policy),
@@ -132,7 +154,18 @@ impl Embedded {
 
     /// Replaces keys as their time comes, for as long as it is polled.
     pub async fn run(self: Arc<Self>) {
-        let mut backoff = Backoff::new(RETRY.0, RETRY.1, Seed::from_bytes(self.current.load().state().sequence.to_be_bytes().as_slice()));
+        let mut backoff = Backoff::new(
+            RETRY.0,
+            RETRY.1,
+            Seed::from_bytes(
+                self.current
+                    .load()
+                    .state()
+                    .sequence
+                    .to_be_bytes()
+                    .as_slice(),
+            ),
+        );
         loop {
             let due = self.current.load().next_due(self.clock.now());
             tokio::select! {
@@ -143,7 +176,10 @@ impl Embedded {
                 continue;
             }
             let step = self.clone();
-            let stepped = tokio::task::spawn_blocking(move || step.step(|authority, keys, now| authority.poll(now, keys))).await;
+            let stepped = tokio::task::spawn_blocking(move || {
+                step.step(|authority, keys, now| authority.poll(now, keys))
+            })
+            .await;
             match stepped {
                 Ok(Ok(_)) => backoff.reset(),
                 Ok(Err(_)) => tokio::time::sleep(backoff.next_delay()).await,
@@ -157,13 +193,20 @@ impl Embedded {
 
     /// Why the last step failed, if it did.
     pub fn failure(&self) -> Option<String> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Tries a step on a copy, stores it, and lets it be seen.
     fn step(
         &self,
-        step: impl FnOnce(&mut Authority, &dyn KeyBackend, SystemTime) -> Result<Vec<Done>, AuthorityError>,
+        step: impl FnOnce(
+            &mut Authority,
+            &dyn KeyBackend,
+            SystemTime,
+        ) -> Result<Vec<Done>, AuthorityError>,
     ) -> Result<Vec<Done>, EmbeddedError> {
         let _one_at_a_time = self.step.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = self.try_step(step);
@@ -175,7 +218,9 @@ impl Embedded {
             Err(error) => {
                 let words = chain(error);
                 tracing::error!(error = words, "the authority's keys cannot be replaced");
-                self.health.as_ref().inspect(|health| health.degraded(words.clone()));
+                self.health
+                    .as_ref()
+                    .inspect(|health| health.degraded(words.clone()));
                 Some(words)
             }
         };
@@ -184,14 +229,23 @@ impl Embedded {
 
     fn try_step(
         &self,
-        step: impl FnOnce(&mut Authority, &dyn KeyBackend, SystemTime) -> Result<Vec<Done>, AuthorityError>,
+        step: impl FnOnce(
+            &mut Authority,
+            &dyn KeyBackend,
+            SystemTime,
+        ) -> Result<Vec<Done>, AuthorityError>,
     ) -> Result<Vec<Done>, EmbeddedError> {
         let mut next = Authority::clone(&self.current.load());
         let done = step(&mut next, &*self.keys, self.clock.now())?;
         if done.is_empty() {
             return Ok(done);
         }
-        self.store.store(&next.state()).map_err(|source| EmbeddedError::Store { doing: "stored", source })?;
+        self.store
+            .store(&next.state())
+            .map_err(|source| EmbeddedError::Store {
+                doing: "stored",
+                source,
+            })?;
         for done in &done {
             match done {
                 Done::Prepared { kind, id } => tracing::info!(?kind, id, "authority prepared"),
@@ -209,48 +263,85 @@ impl Embedded {
     fn sign_x509(&self, request: &X509Request) -> Result<X509Issued, UpstreamError> {
         let now = self.clock.now();
         let authority = self.current.load();
-        let slot = authority.x509_key().filter(|slot| slot.ends_at > now).ok_or_else(no_key)?;
+        let slot = authority
+            .x509_key()
+            .filter(|slot| slot.ends_at > now)
+            .ok_or_else(no_key)?;
         let mut serial = [0; 16];
         self.keys.random(&mut serial).map_err(unavailable)?;
         // Positive, whatever was drawn (X509-42).
         serial[0] &= 0x7f;
-        let issued = X509Issuer::with_certificate(slot.key.authority.certificate(), &*slot.key.private)
-            .map_err(unavailable)?
-            .x509_svid(&request.spiffe_id, &request.public_key)
-            .dns_names(&request.dns_names)
-            .lifetime(request.lifetime)
-            .sign(&serial, now)
-            .map_err(|error| UpstreamError::Refused { reason: chain(&error) })?;
-        Ok(X509Issued { chain: issued.der, serial: serial.to_vec(), issued_at: now, expires_at: system(issued.not_after) })
+        let issued =
+            X509Issuer::with_certificate(slot.key.authority.certificate(), &*slot.key.private)
+                .map_err(unavailable)?
+                .x509_svid(&request.spiffe_id, &request.public_key)
+                .dns_names(&request.dns_names)
+                .lifetime(request.lifetime)
+                .sign(&serial, now)
+                .map_err(|error| UpstreamError::Refused {
+                    reason: chain(&error),
+                })?;
+        Ok(X509Issued {
+            chain: issued.der,
+            serial: serial.to_vec(),
+            issued_at: now,
+            expires_at: system(issued.not_after),
+        })
     }
 
     fn sign_jwt(&self, request: &JwtRequest) -> Result<JwtIssued, UpstreamError> {
         let now = self.clock.now();
         let authority = self.current.load();
-        let slot = authority.jwt_key().filter(|slot| slot.ends_at > now).ok_or_else(no_key)?;
+        let slot = authority
+            .jwt_key()
+            .filter(|slot| slot.ends_at > now)
+            .ok_or_else(no_key)?;
         let mut id = [0; 16];
         self.keys.random(&mut id).map_err(unavailable)?;
-        let jti = id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let jti = id
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>();
         let trust_domain = request.spiffe_id.trust_domain();
-        let issued = JwtIssuer::new(trust_domain, &slot.id, &*slot.key.private, self.jwt_issuer.as_deref())
-            .map_err(unavailable)?
-            .not_after(unix(slot.ends_at))
-            .jwt_svid(&request.spiffe_id, &request.audiences)
-            .lifetime(request.lifetime)
-            .sign(&jti, now)
-            .map_err(|error| UpstreamError::Refused { reason: chain(&error) })?;
-        Ok(JwtIssued { token: issued.token, jti, issued_at: now, expires_at: system(issued.expires_at) })
+        let issued = JwtIssuer::new(
+            trust_domain,
+            &slot.id,
+            &*slot.key.private,
+            self.jwt_issuer.as_deref(),
+        )
+        .map_err(unavailable)?
+        .not_after(unix(slot.ends_at))
+        .jwt_svid(&request.spiffe_id, &request.audiences)
+        .lifetime(request.lifetime)
+        .sign(&jti, now)
+        .map_err(|error| UpstreamError::Refused {
+            reason: chain(&error),
+        })?;
+        Ok(JwtIssued {
+            token: issued.token,
+            jti,
+            issued_at: now,
+            expires_at: system(issued.expires_at),
+        })
     }
 }
 
 impl Upstream for Arc<Embedded> {
     fn x509_svid(&self, request: X509Request) -> BoxFuture<'_, Result<X509Issued, UpstreamError>> {
-        let slow = self.current.load().x509_key().is_some_and(|slot| is_slow(&*slot.key.private));
+        let slow = self
+            .current
+            .load()
+            .x509_key()
+            .is_some_and(|slot| is_slow(&*slot.key.private));
         signing(self, slow, move |embedded| embedded.sign_x509(&request))
     }
 
     fn jwt_svid(&self, request: JwtRequest) -> BoxFuture<'_, Result<JwtIssued, UpstreamError>> {
-        let slow = self.current.load().jwt_key().is_some_and(|slot| is_slow(&*slot.key.private));
+        let slow = self
+            .current
+            .load()
+            .jwt_key()
+            .is_some_and(|slot| is_slow(&*slot.key.private));
         signing(self, slow, move |embedded| embedded.sign_jwt(&request))
     }
 
@@ -264,25 +355,48 @@ impl Upstream for Arc<Embedded> {
             let embedded = self.clone();
             let prepare = move || {
                 embedded.step(|authority, keys, now| {
-                    let prepared = kinds.iter().map(|kind| authority.prepare_now(*kind, now, keys));
+                    let prepared = kinds
+                        .iter()
+                        .map(|kind| authority.prepare_now(*kind, now, keys));
                     prepared.filter_map(Result::transpose).collect()
                 })
             };
-            let mut done = tokio::task::spawn_blocking(prepare).await.map_err(unavailable)?.map_err(unavailable)?;
+            let mut done = tokio::task::spawn_blocking(prepare)
+                .await
+                .map_err(unavailable)?
+                .map_err(unavailable)?;
             if !done.is_empty() {
                 tokio::time::sleep(self.spread).await;
             }
             let embedded = self.clone();
-            let activate = move || embedded.step(|authority, _, _| Ok(kinds.iter().filter_map(|kind| authority.activate(*kind)).collect()));
-            done.extend(tokio::task::spawn_blocking(activate).await.map_err(unavailable)?.map_err(unavailable)?);
+            let activate = move || {
+                embedded.step(|authority, _, _| {
+                    Ok(kinds
+                        .iter()
+                        .filter_map(|kind| authority.activate(*kind))
+                        .collect())
+                })
+            };
+            done.extend(
+                tokio::task::spawn_blocking(activate)
+                    .await
+                    .map_err(unavailable)?
+                    .map_err(unavailable)?,
+            );
             Ok(done)
         })
     }
 
     fn authorities(&self) -> Vec<AuthorityState> {
         let authority = self.current.load();
-        let x509 = authority.x509_keys().iter().map(|slot| AuthorityState::new(Kind::X509, slot));
-        let jwt = authority.jwt_keys().iter().map(|slot| AuthorityState::new(Kind::Jwt, slot));
+        let x509 = authority
+            .x509_keys()
+            .iter()
+            .map(|slot| AuthorityState::new(Kind::X509, slot));
+        let jwt = authority
+            .jwt_keys()
+            .iter()
+            .map(|slot| AuthorityState::new(Kind::Jwt, slot));
         x509.chain(jwt).collect()
     }
 
@@ -299,22 +413,33 @@ fn signing<'a, T: Send + 'static>(
 ) -> BoxFuture<'a, Result<T, UpstreamError>> {
     if slow {
         let embedded = embedded.clone();
-        return Box::pin(async move { tokio::task::spawn_blocking(move || sign(&embedded)).await.map_err(unavailable)? });
+        return Box::pin(async move {
+            tokio::task::spawn_blocking(move || sign(&embedded))
+                .await
+                .map_err(unavailable)?
+        });
     }
     Box::pin(std::future::ready(sign(embedded)))
 }
 
 fn is_slow(key: &dyn SigningKey) -> bool {
     use SignatureAlgorithm as Algorithm;
-    !matches!(key.algorithm(), Algorithm::EcdsaP256Sha256 | Algorithm::EcdsaP384Sha384 | Algorithm::Ed25519)
+    !matches!(
+        key.algorithm(),
+        Algorithm::EcdsaP256Sha256 | Algorithm::EcdsaP384Sha384 | Algorithm::Ed25519
+    )
 }
 
 fn no_key() -> UpstreamError {
-    UpstreamError::Unavailable { reason: "no signing key is active".into() }
+    UpstreamError::Unavailable {
+        reason: "no signing key is active".into(),
+    }
 }
 
 fn unavailable(error: impl std::error::Error) -> UpstreamError {
-    UpstreamError::Unavailable { reason: chain(&error) }
+    UpstreamError::Unavailable {
+        reason: chain(&error),
+    }
 }
 
 /// An error with its causes, for one line of a log.
@@ -330,7 +455,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn unix(time: SystemTime) -> UnixTime {
-    UnixTime::since_unix_epoch(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+    UnixTime::since_unix_epoch(
+        time.duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default(),
+    )
 }
 
 fn system(time: UnixTime) -> SystemTime {
