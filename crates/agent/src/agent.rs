@@ -102,7 +102,12 @@ impl Agent {
         let (jwt, renewer) = JwtCache::new(&settings, clock.clone(), upstream.clone());
         metrics.watch(counts, jwt.clone());
         let core = Arc::new(Core {
-            callers: Callers::new(attestors, settings.attestation_timeout, registry),
+            callers: Callers::new(
+                attestors,
+                settings.attestation_timeout,
+                clock.clone(),
+                registry,
+            ),
             started_at: clock.now(),
             settings,
             upstream,
@@ -129,16 +134,17 @@ impl Agent {
         }
     }
 
-    /// Puts other entries and foreign bundles in force. Open streams follow at once. Returns how many connected callers
-    /// are entitled to something else now.
+    /// Puts other entries and foreign bundles in force. Open streams follow at once; callers of whom more is asked now than
+    /// was looked at are looked at again, beside this. Returns how many connected callers are entitled to something else
+    /// now.
     pub async fn replace(&self, registry: Registry) -> usize {
         let registry = Arc::new(registry);
         self.core.answers.registry_changed(registry.clone());
-        let changed = self
-            .core
-            .callers
-            .replace(registry, self.core.clock.now())
-            .await;
+        let (changed, more_is_asked) = self.core.callers.replace(registry);
+        if more_is_asked {
+            let core = self.core.clone();
+            tokio::spawn(async move { core.callers.look_again().await });
+        }
         self.entries_changed.notify_one();
         changed
     }
@@ -190,13 +196,17 @@ impl Core {
 
 /// Matches callers anew whenever an entry expires.
 async fn expire_entries(core: Arc<Core>, entries_changed: Arc<Notify>) {
+    // What ended before has been seen to.
+    let mut looked_at = core.clock.now();
     loop {
-        let registry = core.callers.registry();
-        let now = core.clock.now();
+        // A clock that went back makes it less.
+        looked_at = looked_at.min(core.clock.now());
+        let due = core.callers.registry().entries().next_expiry(looked_at);
         tokio::select! {
             () = entries_changed.notified() => {}
-            () = core.clock.sleep_until(registry.entries().next_expiry(now)) => {
-                core.callers.entitle_all(&registry, core.clock.now());
+            () = core.clock.sleep_until(due) => {
+                looked_at = core.clock.now();
+                core.callers.entitle_all();
             }
         }
     }

@@ -4,9 +4,9 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -17,7 +17,7 @@ use plastron_attest::{
 use plastron_entry::Selectors;
 use tokio::sync::watch;
 
-use crate::{Registry, audit::CallerFragment, registry::Entitled};
+use crate::{Registry, audit::CallerFragment, clock::Clock, registry::Entitled};
 
 /// One connection's caller.
 pub(crate) struct Caller {
@@ -82,8 +82,16 @@ impl std::fmt::Debug for Caller {
 pub(crate) struct Callers {
     attestors: Vec<Box<dyn WorkloadAttestor>>,
     timeout: Duration,
+    clock: Clock,
     registry: ArcSwap<Registry>,
     connected: Mutex<Connected>,
+}
+
+/// What sets of selectors come to, for as long as one look at many callers takes.
+#[derive(Default)]
+struct Matched {
+    registry: Option<Arc<Registry>>,
+    entitled: HashMap<Selectors, Entitled>,
 }
 
 #[derive(Default)]
@@ -97,11 +105,13 @@ impl Callers {
     pub(crate) fn new(
         attestors: Vec<Box<dyn WorkloadAttestor>>,
         timeout: Duration,
+        clock: Clock,
         registry: Arc<Registry>,
     ) -> Self {
         Self {
             attestors,
             timeout,
+            clock,
             registry: ArcSwap::new(registry),
             connected: Mutex::default(),
         }
@@ -112,30 +122,23 @@ impl Callers {
     }
 
     /// Attests a new connection's caller, and keeps it in step with the entries from now on.
-    pub(crate) async fn admit(
-        &self,
-        peer: Peer,
-        now: SystemTime,
-    ) -> Result<Arc<Caller>, AttestError> {
-        let registry = self.registry();
+    pub(crate) async fn admit(&self, peer: Peer) -> Result<Arc<Caller>, AttestError> {
+        let mut registry = self.registry();
         let evidence = self.attest(&peer, registry.interest()).await?;
         let caller = Arc::new(Caller {
             peer,
-            entitled: watch::Sender::new(registry.entitled(&evidence, now)),
             known: ArcSwap::new(Known::new(evidence)),
+            entitled: watch::Sender::default(),
             spoken: AtomicBool::new(false),
         });
+        // From here on it is told what changes. What changed while it was looked at, it is told now.
         self.follow(&caller);
-        // What changed while it was looked at: from here on it is told.
-        let standing = self.registry();
-        if standing.interest() != registry.interest() {
-            caller.known.store(Known::new(
-                self.attest(&caller.peer, standing.interest()).await?,
-            ));
+        while registry.interest() != self.registry().interest() {
+            registry = self.registry();
+            let evidence = self.attest(&caller.peer, registry.interest()).await?;
+            self.learn(&caller, evidence, registry.interest());
         }
-        if !Arc::ptr_eq(&registry, &standing) {
-            caller.entitle(standing.entitled(&caller.known.load().evidence, now));
-        }
+        self.entitle(&caller, &mut Matched::default());
         Ok(caller)
     }
 
@@ -199,48 +202,34 @@ impl Callers {
         }
     }
 
-    /// Puts other entries in force. Callers whose entitlement changes are told; those of whom more is asked now than was
-    /// looked at are looked at again. Returns how many connected callers are entitled to something else.
-    pub(crate) async fn replace(&self, registry: Arc<Registry>, now: SystemTime) -> usize {
+    /// Puts other entries in force. Callers whose entitlement changes are told; returns how many. Whether more is asked now
+    /// than they were looked at for comes with it: then [`Callers::look_again`] is due.
+    pub(crate) fn replace(&self, registry: Arc<Registry>) -> (usize, bool) {
         let before = self.registry.swap(registry.clone());
-        let changed = self.entitle_all(&registry, now);
-        if before.interest() == registry.interest() {
-            return changed;
-        }
-        let again = AtomicUsize::new(changed);
+        (self.entitle_all(), before.interest() != registry.interest())
+    }
+
+    /// Looks again at all who are connected, for what the entries in force ask.
+    pub(crate) async fn look_again(&self) {
+        let registry = self.registry();
         join_all(self.connected().iter().map(|caller| async {
             match self.attest(&caller.peer, registry.interest()).await {
-                Ok(evidence) => {
-                    let entitled = registry.entitled(&evidence, now);
-                    caller.known.store(Known::new(evidence));
-                    again.fetch_add(usize::from(caller.entitle(entitled)), Relaxed);
-                }
+                Ok(evidence) => self.learn(caller, evidence, registry.interest()),
                 Err(error) => {
                     tracing::debug!(pid = caller.peer.pid, %error, "caller not looked at again")
                 }
             }
         }))
         .await;
-        again.into_inner()
     }
 
-    /// Matches all connected callers anew, as when an entry expires.
-    pub(crate) fn entitle_all(&self, registry: &Registry, now: SystemTime) -> usize {
-        let mut matched = HashMap::<Selectors, Entitled>::new();
-        let mut changed = 0;
-        for caller in self.connected() {
-            let known = caller.known.load();
-            let entitled = match matched.get(&known.evidence.selectors) {
-                Some(entitled) => entitled.clone(),
-                None => {
-                    let entitled = registry.entitled(&known.evidence, now);
-                    matched.insert(known.evidence.selectors.clone(), entitled.clone());
-                    entitled
-                }
-            };
-            changed += usize::from(caller.entitle(entitled));
-        }
-        changed
+    /// Matches all connected callers anew, as when an entry expires. Returns how many are entitled to something else.
+    pub(crate) fn entitle_all(&self) -> usize {
+        let mut matched = Matched::default();
+        self.connected()
+            .iter()
+            .filter(|caller| self.entitle(caller, &mut matched))
+            .count()
     }
 
     fn connected(&self) -> Vec<Arc<Caller>> {
@@ -250,17 +239,240 @@ impl Callers {
             .unwrap_or_else(PoisonError::into_inner);
         connected.callers.iter().filter_map(Weak::upgrade).collect()
     }
+
+    /// Entitles a caller to what the entries in force give it. Whether that is something else than before.
+    ///
+    /// Entries and time are looked up under the lock of its entitlement, so whoever is last has the newest.
+    fn entitle(&self, caller: &Caller, matched: &mut Matched) -> bool {
+        caller
+            .entitled
+            .send_if_modified(|standing| self.entitle_under_lock(caller, standing, matched))
+    }
+
+    /// Takes what a caller was seen to be, unless entries are in force by now for which others look at it.
+    fn learn(&self, caller: &Caller, evidence: Evidence, interest: &Interest) {
+        caller.entitled.send_if_modified(|standing| {
+            if self.registry.load().interest() != interest {
+                return false;
+            }
+            caller.known.store(Known::new(evidence));
+            self.entitle_under_lock(caller, standing, &mut Matched::default())
+        });
+    }
+
+    fn entitle_under_lock(
+        &self,
+        caller: &Caller,
+        standing: &mut Entitled,
+        matched: &mut Matched,
+    ) -> bool {
+        let registry = self.registry();
+        if !matched
+            .registry
+            .as_ref()
+            .is_some_and(|of| Arc::ptr_eq(of, &registry))
+        {
+            *matched = Matched {
+                registry: Some(registry.clone()),
+                ..Matched::default()
+            };
+        }
+        let known = caller.known.load();
+        let selectors = &known.evidence.selectors;
+        let entitled = match matched.entitled.get(selectors) {
+            Some(entitled) => entitled.clone(),
+            None => {
+                let entitled = registry.entitled(&known.evidence, self.clock.now());
+                matched.entitled.insert(selectors.clone(), entitled.clone());
+                entitled
+            }
+        };
+        let changed = *standing != entitled;
+        if changed {
+            *standing = entitled;
+        }
+        changed
+    }
 }
 
-impl Caller {
-    /// Whether this is something else than before.
-    fn entitle(&self, entitled: Entitled) -> bool {
-        self.entitled.send_if_modified(|standing| {
-            let changed = *standing != entitled;
-            if changed {
-                *standing = entitled;
-            }
-            changed
-        })
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use plastron_attest::{BoxFuture, PeerHandle, PeerLost};
+    use plastron_entry::RegistrationEntry;
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::*;
+
+    /// Has the test say what it sees, and when.
+    struct Asks(mpsc::UnboundedSender<oneshot::Sender<Evidence>>);
+
+    impl WorkloadAttestor for Asks {
+        fn selector_kind(&self) -> &'static str {
+            "test"
+        }
+
+        fn attest<'a>(
+            &'a self,
+            _: &'a Peer,
+            _: &'a Interest,
+        ) -> BoxFuture<'a, Result<Attested, AttestError>> {
+            Box::pin(async {
+                let (tell, told) = oneshot::channel();
+                self.0.send(tell).unwrap();
+                Ok(Attested::Evidence(told.await.unwrap()))
+            })
+        }
+    }
+
+    #[derive(Debug)]
+    struct Steady;
+
+    impl PeerHandle for Steady {
+        fn check(&self) -> Result<(), PeerLost> {
+            Ok(())
+        }
+        fn lost(&self) -> BoxFuture<'_, PeerLost> {
+            Box::pin(std::future::pending())
+        }
+        fn spoken(&self) -> BoxFuture<'_, Result<(), PeerLost>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
+    fn peer() -> Peer {
+        Peer {
+            pid: 7,
+            uid: 1,
+            gid: 1,
+            handle: Arc::new(Steady),
+        }
+    }
+
+    fn evidence() -> Evidence {
+        Evidence {
+            selectors: ["test:a:1", "test:b:1"]
+                .map(|text| text.parse().unwrap())
+                .into_iter()
+                .collect(),
+            ..Evidence::default()
+        }
+    }
+
+    fn entry(selector: &str, expires_at: Option<SystemTime>) -> RegistrationEntry {
+        let selectors = [selector.parse().unwrap()].into_iter().collect();
+        let entry =
+            RegistrationEntry::builder("spiffe://example.org/x".parse().unwrap(), selectors);
+        expires_at
+            .into_iter()
+            .fold(entry, |entry, end| entry.expires_at(end))
+            .build()
+            .unwrap()
+    }
+
+    fn registry(entries: impl IntoIterator<Item = RegistrationEntry>) -> Arc<Registry> {
+        Arc::new(Registry::new(entries, plastron_bundle::BundleSet::new()))
+    }
+
+    fn callers(
+        clock: Clock,
+        entries: Arc<Registry>,
+    ) -> (
+        Arc<Callers>,
+        mpsc::UnboundedReceiver<oneshot::Sender<Evidence>>,
+    ) {
+        let (asks, asked) = mpsc::unbounded_channel();
+        let callers = Callers::new(
+            vec![Box::new(Asks(asks))],
+            Duration::from_secs(60),
+            clock,
+            entries,
+        );
+        (Arc::new(callers), asked)
+    }
+
+    fn admit(callers: &Arc<Callers>) -> tokio::task::JoinHandle<Arc<Caller>> {
+        let callers = callers.clone();
+        tokio::spawn(async move { callers.admit(peer()).await.unwrap() })
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_is_removed_while_a_caller_is_looked_at_is_not_its_own() {
+        let start = SystemTime::UNIX_EPOCH;
+        let (callers, mut asked) = callers(
+            Clock::from_fn(move || start),
+            registry([entry("test:a:1", None)]),
+        );
+        let admitted = admit(&callers);
+        let first = asked.recv().await.unwrap();
+        assert_eq!(
+            callers.replace(registry([entry("test:a:1", None), entry("test:b:2", None)])),
+            (0, true)
+        );
+        first.send(evidence()).unwrap();
+        // It is looked at for more now. Meanwhile all entries go.
+        let second = asked.recv().await.unwrap();
+        let (_, more) = callers.replace(registry([]));
+        assert!(more);
+        let again = tokio::spawn({
+            let callers = callers.clone();
+            async move { callers.look_again().await }
+        });
+        asked.recv().await.unwrap().send(evidence()).unwrap();
+        again.await.unwrap();
+        second.send(evidence()).unwrap();
+        asked.recv().await.unwrap().send(evidence()).unwrap();
+        assert!(
+            admitted
+                .await
+                .unwrap()
+                .entitled()
+                .borrow()
+                .entries
+                .is_empty()
+        );
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_expires_while_a_caller_is_looked_at_is_not_its_own() {
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
+        let now = Arc::new(Mutex::new(SystemTime::UNIX_EPOCH));
+        let clock = Clock::from_fn({
+            let now = now.clone();
+            move || *now.lock().unwrap()
+        });
+        let (callers, mut asked) = callers(clock, registry([entry("test:a:1", Some(end))]));
+        let admitted = admit(&callers);
+        let looking = asked.recv().await.unwrap();
+        *now.lock().unwrap() = end;
+        callers.entitle_all();
+        looking.send(evidence()).unwrap();
+        assert!(
+            admitted
+                .await
+                .unwrap()
+                .entitled()
+                .borrow()
+                .entries
+                .is_empty()
+        );
+    }
+
+    #[tokio::test]
+    async fn what_was_seen_for_entries_before_these_is_not_taken() {
+        let start = SystemTime::UNIX_EPOCH;
+        let (callers, mut asked) = callers(
+            Clock::from_fn(move || start),
+            registry([entry("test:a:1", None)]),
+        );
+        let admitted = admit(&callers);
+        asked.recv().await.unwrap().send(evidence()).unwrap();
+        let caller = admitted.await.unwrap();
+        assert_eq!(caller.entitled().borrow().entries.len(), 1);
+        callers.learn(&caller, Evidence::default(), &Interest::default());
+        assert_eq!(caller.known().evidence.selectors, evidence().selectors);
+        callers.learn(&caller, Evidence::default(), callers.registry().interest());
+        assert!(caller.entitled().borrow().entries.is_empty());
     }
 }

@@ -34,7 +34,7 @@ impl Attest for Service {
         core.arrivals.notify_one();
         let peer = connection.peer();
         let started = core.metrics.attestation_started();
-        let outcome = core.callers.admit(peer.clone(), core.clock.now()).await;
+        let outcome = core.callers.admit(peer.clone()).await;
         core.metrics.attested(started, outcome.is_ok());
         outcome.map_err(|error| {
             let refusal = refusal::from_attest(&error);

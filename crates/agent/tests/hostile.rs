@@ -5,12 +5,18 @@
 #[allow(dead_code, reason = "other tests need the rest of it")]
 mod served;
 
+use std::time::{Duration, SystemTime};
+
+use plastron_agent::Settings;
+use plastron_attest::{AttestError, Attested, BoxFuture, Interest, Peer, WorkloadAttestor};
+use plastron_wire::workload::X509svidRequest;
 use plastron_workload_api::FIRST_ANSWER;
-use served::{PATIENCE, entry, own_uid, serve};
+use served::{Different, PATIENCE, entry, mine, next, own_uid, serve, serve_differently};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
 };
+use tonic::Code;
 
 /// A client that writes its frames itself.
 struct Raw(UnixStream);
@@ -32,14 +38,20 @@ const END_HEADERS: u8 = 4;
 impl Raw {
     async fn connect(socket: &std::path::Path) -> Self {
         let mut raw = Self(UnixStream::connect(socket).await.unwrap());
-        raw.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        raw.0
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .await
+            .unwrap();
         raw.write(SETTINGS, 0, 0, &[]).await;
         raw
     }
 
     async fn write(&mut self, kind: u8, flags: u8, stream: u8, payload: &[u8]) {
         let [_, a, b, c] = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        self.0.write_all(&[&[a, b, c, kind, flags, 0, 0, 0, stream], payload].concat()).await.unwrap();
+        self.0
+            .write_all(&[&[a, b, c, kind, flags, 0, 0, 0, stream], payload].concat())
+            .await
+            .unwrap();
     }
 
     /// Calls a method of the Workload API with an empty message.
@@ -48,7 +60,9 @@ impl Raw {
         let mut block = b"\x83\x86\x40\x05:path".to_vec();
         block.push(u8::try_from(path.len()).unwrap());
         block.extend_from_slice(path.as_bytes());
-        block.extend_from_slice(b"\x40\x0a:authority\x09localhost\x40\x0ccontent-type\x10application/grpc");
+        block.extend_from_slice(
+            b"\x40\x0a:authority\x09localhost\x40\x0ccontent-type\x10application/grpc",
+        );
         block.extend_from_slice(b"\x40\x12workload.spiffe.io\x04true");
         self.write(HEADERS, END_HEADERS, stream, &block).await;
         self.write(DATA, END_STREAM, stream, &[0; 5]).await;
@@ -64,19 +78,33 @@ impl Raw {
                 let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
                 self.0.read_exact(&mut payload).await.unwrap();
                 if kinds.contains(&kind) {
-                    return Frame { kind, flags, stream: u32::from_be_bytes(stream), payload };
+                    return Frame {
+                        kind,
+                        flags,
+                        stream: u32::from_be_bytes(stream),
+                        payload,
+                    };
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, reading).await.expect("an agent that answers")
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .expect("an agent that answers")
     }
 }
 
 #[tokio::test]
 async fn what_a_program_prints_to_a_connection_that_another_left_it_is_no_request_of_its_own() {
     let path = format!("unix:path:{}", std::env::current_exe().unwrap().display());
-    let agent = serve([entry("/tested", &[&format!("unix:uid:{}", own_uid()), &path]).build().unwrap()]);
-    for (printed, answered) in [(&b"usage: cart [--help]\n"[..], false), (&FIRST_ANSWER, true)] {
+    let agent = serve([
+        entry("/tested", &[&format!("unix:uid:{}", own_uid()), &path])
+            .build()
+            .unwrap(),
+    ]);
+    for (printed, answered) in [
+        (&b"usage: cart [--help]\n"[..], false),
+        (&FIRST_ANSWER, true),
+    ] {
         let mut thief = Raw::connect(&agent.socket).await;
         thief.call(1, "FetchX509SVID").await;
         let settings = thief.next(&[SETTINGS]).await;
@@ -84,10 +112,89 @@ async fn what_a_program_prints_to_a_connection_that_another_left_it_is_no_reques
         if !answered {
             // A frame of a kind that nobody knows swallows what is printed.
             let [_, length] = u16::try_from(printed.len()).unwrap().to_be_bytes();
-            thief.0.write_all(&[0, 0, length, 99, 0, 0, 0, 0, 0]).await.unwrap();
+            thief
+                .0
+                .write_all(&[0, 0, length, 99, 0, 0, 0, 0, 0])
+                .await
+                .unwrap();
         }
         thief.0.write_all(printed).await.unwrap();
         let answer = thief.next(&[DATA, HEADERS]).await;
         assert_eq!(answer.flags & END_STREAM == 0, answered, "{answer:?}");
+    }
+}
+
+/// Has nothing to say, and takes for ever when anybody wants to know.
+struct Endless;
+
+impl WorkloadAttestor for Endless {
+    fn selector_kind(&self) -> &'static str {
+        "endless"
+    }
+
+    fn attest<'a>(
+        &'a self,
+        _: &'a Peer,
+        interest: &'a Interest,
+    ) -> BoxFuture<'a, Result<Attested, AttestError>> {
+        Box::pin(async {
+            match interest.wants("endless", "question") {
+                true => std::future::pending().await,
+                false => Ok(Attested::NotApplicable),
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_was_removed_does_not_come_back_when_another_expires() {
+    let mut settings = Settings::new("example.org".parse().unwrap());
+    settings.attestation_timeout = Duration::from_secs(3);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the agent under test reads this clock"
+    )]
+    let end = SystemTime::now() + Duration::from_secs(1);
+    let entries = [
+        mine("/cart").build().unwrap(),
+        mine("/brief").expires_at(end).build().unwrap(),
+    ];
+    let agent = serve_differently(
+        entries,
+        Different {
+            settings,
+            attestors: vec![Box::new(Endless)],
+            ..Different::default()
+        },
+    );
+    let mut client = agent.client().await;
+    let mut stream = client
+        .fetch_x509svid(X509svidRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(next(&mut stream).await.unwrap().svids.len(), 2);
+    // Those who are connected are looked at anew for these entries, and that takes long.
+    let mut replaced =
+        std::pin::pin!(agent.replace([entry("/else", &["endless:question:x"]).build().unwrap()]));
+    let mut looking = true;
+    for millis in [0, 1500, 3000] {
+        let later = tokio::time::sleep(Duration::from_millis(millis));
+        tokio::pin!(later);
+        while !later.is_elapsed() {
+            tokio::select! {
+                _ = &mut replaced, if looking => looking = false,
+                () = &mut later => {}
+            }
+        }
+        let refused = match client.fetch_x509svid(X509svidRequest {}).await {
+            Ok(stream) => next(&mut stream.into_inner()).await.map(drop),
+            Err(status) => Err(status),
+        };
+        assert_eq!(
+            refused.unwrap_err().code(),
+            Code::PermissionDenied,
+            "after {millis} ms"
+        );
     }
 }

@@ -11,12 +11,16 @@ use plastron_agent::{
     metrics::Metrics,
     upstream::{Embedded, EmbeddedSettings},
 };
+use plastron_attest::WorkloadAttestor;
 use plastron_attest_unix::{BindOptions, Processes, UnixAttestor, UnixListener};
 use plastron_authority::Policy;
 use plastron_bundle::BundleSet;
 use plastron_entry::{EntryBuilder, RegistrationEntry, Selectors};
 use plastron_keys_aws_lc::AwsLc;
-use plastron_wire::{agent::v1::agent_client::AgentClient, workload::spiffe_workload_api_client::SpiffeWorkloadApiClient};
+use plastron_wire::{
+    agent::v1::agent_client::AgentClient,
+    workload::spiffe_workload_api_client::SpiffeWorkloadApiClient,
+};
 use plastron_workload_api::Limits;
 use tempfile::TempDir;
 use tokio::{net::UnixStream, sync::oneshot, task::JoinHandle};
@@ -46,6 +50,8 @@ pub(crate) struct Different {
     pub(crate) policy: Policy,
     pub(crate) audit: Audit,
     pub(crate) foreign: BundleSet,
+    /// Beside the one of Unix processes.
+    pub(crate) attestors: Vec<Box<dyn WorkloadAttestor>>,
 }
 
 impl Default for Different {
@@ -55,6 +61,7 @@ impl Default for Different {
             policy: Policy::default(),
             audit: Audit::off(),
             foreign: BundleSet::new(),
+            attestors: Vec::new(),
         }
     }
 }
@@ -63,8 +70,18 @@ pub(crate) fn serve(entries: impl IntoIterator<Item = RegistrationEntry>) -> Ser
     serve_differently(entries, Different::default())
 }
 
-pub(crate) fn serve_differently(entries: impl IntoIterator<Item = RegistrationEntry>, different: Different) -> Served {
-    let Different { settings, policy, audit, foreign } = different;
+pub(crate) fn serve_differently(
+    entries: impl IntoIterator<Item = RegistrationEntry>,
+    different: Different,
+) -> Served {
+    let Different {
+        settings,
+        policy,
+        audit,
+        foreign,
+        mut attestors,
+    } = different;
+    attestors.push(Box::new(UnixAttestor::default()));
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("agent.sock");
     let clock = Clock::system();
@@ -80,7 +97,7 @@ pub(crate) fn serve_differently(entries: impl IntoIterator<Item = RegistrationEn
     let parts = Parts {
         upstream: Arc::new(embedded.clone()),
         keys: Arc::new(AwsLc),
-        attestors: vec![Box::new(UnixAttestor::default())],
+        attestors,
         processes,
         audit,
         metrics: Arc::new(Metrics::new("example.org", clock.now())),
@@ -88,20 +105,40 @@ pub(crate) fn serve_differently(entries: impl IntoIterator<Item = RegistrationEn
         blind_spots: Vec::new(),
         clock,
     };
-    let agent = Arc::new(Agent::start(settings, Registry::new(entries, foreign), parts));
+    let agent = Arc::new(Agent::start(
+        settings,
+        Registry::new(entries, foreign),
+        parts,
+    ));
     let (stop, stopped) = oneshot::channel();
     let serving = tokio::spawn({
         let agent = agent.clone();
         async move {
-            agent.serve(listener, Limits::for_descriptors(1024), own_uid(), async { drop(stopped.await) }).await;
+            agent
+                .serve(listener, Limits::for_descriptors(1024), own_uid(), async {
+                    drop(stopped.await)
+                })
+                .await;
         }
     });
-    Served { agent, socket, stop: Some(stop), serving, _authority: tokio::spawn(embedded.run()), _dir: dir }
+    Served {
+        agent,
+        socket,
+        stop: Some(stop),
+        serving,
+        _authority: tokio::spawn(embedded.run()),
+        _dir: dir,
+    }
 }
 
 impl Served {
-    pub(crate) async fn replace(&self, entries: impl IntoIterator<Item = RegistrationEntry>) -> usize {
-        self.agent.replace(Registry::new(entries, BundleSet::new())).await
+    pub(crate) async fn replace(
+        &self,
+        entries: impl IntoIterator<Item = RegistrationEntry>,
+    ) -> usize {
+        self.agent
+            .replace(Registry::new(entries, BundleSet::new()))
+            .await
     }
 
     pub(crate) async fn channel(&self) -> Channel {
@@ -115,7 +152,9 @@ impl Served {
             .unwrap()
     }
 
-    pub(crate) async fn client(&self) -> SpiffeWorkloadApiClient<InterceptedService<Channel, Header>> {
+    pub(crate) async fn client(
+        &self,
+    ) -> SpiffeWorkloadApiClient<InterceptedService<Channel, Header>> {
         SpiffeWorkloadApiClient::with_interceptor(self.channel().await, Header)
     }
 
@@ -135,7 +174,9 @@ pub(crate) struct Header;
 
 impl Interceptor for Header {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("workload.spiffe.io", MetadataValue::from_static("true"));
+        request
+            .metadata_mut()
+            .insert("workload.spiffe.io", MetadataValue::from_static("true"));
         Ok(request)
     }
 }
@@ -150,12 +191,20 @@ pub(crate) fn mine(path: &str) -> EntryBuilder {
 }
 
 pub(crate) fn entry(path: &str, selectors: &[&str]) -> EntryBuilder {
-    let selectors: Selectors = selectors.iter().map(|selector| selector.parse().unwrap()).collect();
-    RegistrationEntry::builder(format!("spiffe://example.org{path}").parse().unwrap(), selectors)
+    let selectors: Selectors = selectors
+        .iter()
+        .map(|selector| selector.parse().unwrap())
+        .collect();
+    RegistrationEntry::builder(
+        format!("spiffe://example.org{path}").parse().unwrap(),
+        selectors,
+    )
 }
 
 /// The next message of a stream.
 pub(crate) async fn next<T>(stream: &mut Streaming<T>) -> Result<T, Status> {
-    let message = tokio::time::timeout(PATIENCE, stream.message()).await.expect("an agent that answers");
+    let message = tokio::time::timeout(PATIENCE, stream.message())
+        .await
+        .expect("an agent that answers");
     message.map(|message| message.expect("a stream that ends with a status"))
 }
