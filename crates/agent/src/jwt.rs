@@ -86,9 +86,12 @@ impl Key {
 
 /// The place of one token. Whoever finds it empty or stale signs under the lock; the others wait for that signature.
 struct Slot {
+    key: Key,
     token: ArcSwapOption<Token>,
     signing: AsyncMutex<()>,
     used: AtomicBool,
+    /// Somebody's allowance has been charged with the next signature.
+    paid: AtomicBool,
 }
 
 /// The JWT-SVIDs in the agent's hands.
@@ -111,17 +114,21 @@ struct Slots {
 }
 
 impl Slots {
-    fn slot(&mut self, key: &Key) -> Arc<Slot> {
-        if let Some(slot) = self.by_key.get(key) {
-            return slot.clone();
-        }
+    fn find(&mut self, key: &Key) -> Option<Arc<Slot>> {
+        self.by_key.get(key).cloned()
+    }
+
+    /// Makes a place whose first signature is paid for; others make room.
+    fn add(&mut self, key: Key) -> Arc<Slot> {
         let slot = Arc::new(Slot {
+            key: key.clone(),
             token: ArcSwapOption::empty(),
             signing: AsyncMutex::new(()),
             used: AtomicBool::new(false),
+            paid: AtomicBool::new(true),
         });
         self.bytes += key.cost();
-        if let Some((old, _)) = self.by_key.push(key.clone(), slot.clone()) {
+        if let Some((old, _)) = self.by_key.push(key, slot.clone()) {
             self.bytes -= old.cost();
         }
         while self.bytes > self.most_bytes && self.by_key.len() > 1 {
@@ -131,6 +138,12 @@ impl Slots {
             self.bytes -= old.cost();
         }
         slot
+    }
+
+    /// Whether this place has not been given to another.
+    fn holds(&self, slot: &Arc<Slot>) -> bool {
+        let standing = self.by_key.peek(&slot.key);
+        standing.is_some_and(|standing| Arc::ptr_eq(standing, slot))
     }
 
     fn forget(&mut self, key: &Key) {
@@ -185,7 +198,7 @@ impl JwtCache {
             lifetime: entry.jwt_svid_ttl.unwrap_or(self.ttl),
             audiences,
         };
-        let slot = self.slots().slot(&key);
+        let slot = self.slot(uid, key)?;
         if let Some(token) = self.fresh(&slot) {
             self.hits.fetch_add(1, Relaxed);
             return Ok(token);
@@ -197,22 +210,13 @@ impl JwtCache {
         }
         let now = self.clock.now();
         let valid = |token: &Arc<Token>| token.expires_at > now;
-        if !self
-            .allowance
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take(uid, now)
+        if !slot.paid.swap(false, Relaxed)
+            && let Err(refused) = self.charge(uid)
         {
             // A token in its second half is still good.
-            return slot
-                .token
-                .load_full()
-                .filter(valid)
-                .ok_or(JwtRefused::TooMany {
-                    per_second: self.per_second(),
-                });
+            return slot.token.load_full().filter(valid).ok_or(refused);
         }
-        match self.sign(&key, &slot).await {
+        match self.sign(&slot).await {
             Ok(token) => Ok(token),
             Err(error) => slot
                 .token
@@ -227,11 +231,28 @@ impl JwtCache {
         self.slots().by_key.len()
     }
 
-    fn per_second(&self) -> u32 {
-        self.allowance
+    /// The place of a token. A new one, for which others make room, is only for a uid that may have it signed.
+    fn slot(&self, uid: u32, key: Key) -> Result<Arc<Slot>, JwtRefused> {
+        let mut slots = self.slots();
+        if let Some(slot) = slots.find(&key) {
+            return Ok(slot);
+        }
+        self.charge(uid)?;
+        Ok(slots.add(key))
+    }
+
+    /// Takes one signature from a uid's allowance.
+    fn charge(&self, uid: u32) -> Result<(), JwtRefused> {
+        let mut allowance = self
+            .allowance
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .per_second
+            .unwrap_or_else(PoisonError::into_inner);
+        match allowance.take(uid, self.clock.now()) {
+            true => Ok(()),
+            false => Err(JwtRefused::TooMany {
+                per_second: allowance.per_second,
+            }),
+        }
     }
 
     fn fresh(&self, slot: &Slot) -> Option<Arc<Token>> {
@@ -243,7 +264,8 @@ impl JwtCache {
         Some(token)
     }
 
-    async fn sign(&self, key: &Key, slot: &Slot) -> Result<Arc<Token>, UpstreamError> {
+    async fn sign(&self, slot: &Arc<Slot>) -> Result<Arc<Token>, UpstreamError> {
+        let Slot { key, .. } = &**slot;
         let entry = &key.entry;
         let issued = self
             .upstream
@@ -274,20 +296,22 @@ impl JwtCache {
         self.signed.fetch_add(1, Relaxed);
         let _ = self.renewals.send(Renewal {
             due: token.renew_at,
-            key: key.clone(),
+            slot: Arc::downgrade(slot),
         });
         Ok(token)
     }
 
     /// Renews a token that was used since it was signed, forgets it otherwise.
-    async fn renew(&self, key: &Key) {
-        let slot = match self.slots().by_key.peek(key) {
-            Some(slot) => slot.clone(),
-            None => return,
-        };
-        if !slot.used.load(Relaxed) {
-            self.slots().forget(key);
-            return;
+    async fn renew(&self, slot: &Arc<Slot>) {
+        {
+            let mut slots = self.slots();
+            if !slots.holds(slot) {
+                return;
+            }
+            if !slot.used.load(Relaxed) {
+                slots.forget(&slot.key);
+                return;
+            }
         }
         let _signing = slot.signing.lock().await;
         let renewed = slot
@@ -295,8 +319,8 @@ impl JwtCache {
             .load()
             .as_ref()
             .is_some_and(|token| self.clock.now() < token.renew_at);
-        if !renewed && let Err(error) = self.sign(key, &slot).await {
-            tracing::warn!(spiffe_id = %key.entry.spiffe_id, %error, "JWT-SVID not renewed ahead");
+        if !renewed && let Err(error) = self.sign(slot).await {
+            tracing::warn!(spiffe_id = %slot.key.entry.spiffe_id, %error, "JWT-SVID not renewed ahead");
         }
     }
 
@@ -305,9 +329,10 @@ impl JwtCache {
     }
 }
 
+/// Holds nothing of a token that has made room since.
 struct Renewal {
     due: SystemTime,
-    key: Key,
+    slot: Weak<Slot>,
 }
 
 impl PartialEq for Renewal {
@@ -348,7 +373,9 @@ async fn renew(
                 let now = clock.now();
                 while timers.peek().is_some_and(|Reverse(renewal)| renewal.due <= now) {
                     let (Some(Reverse(renewal)), Some(cache)) = (timers.pop(), cache.upgrade()) else { return };
-                    cache.renew(&renewal.key).await;
+                    if let Some(slot) = renewal.slot.upgrade() {
+                        cache.renew(&slot).await;
+                    }
                 }
             }
         }
@@ -527,6 +554,43 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(60)).await;
         }
         assert_eq!(answers, [[true; 10].as_slice(), &[false; 2]].concat());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_kept_of_a_token_that_made_room() {
+        let small = cache(|settings| settings.jwt_cache_bytes = 64 << 10);
+        let long: Arc<[Box<str>]> = (0..32).map(|nth| format!("{nth:01000}").into()).collect();
+        small.token(1, &entry(), long.clone()).await.unwrap();
+        assert!(Arc::strong_count(&long) > 1);
+        token(&small, "a").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(
+            Arc::strong_count(&long),
+            1,
+            "not even until it would be renewed"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_may_have_nothing_signed_pushes_nobody_out() {
+        let cache = cache(|settings| {
+            settings.jwt_cache_entries = 3;
+            settings.jwt_signatures_per_uid = (0, 3);
+        });
+        for audience in ["a", "b", "c"] {
+            token(&cache, audience).await.unwrap();
+        }
+        for audience in ["d", "e", "f"] {
+            let refused = token(&cache, audience).await;
+            assert!(matches!(refused, Err(JwtRefused::TooMany { .. })));
+        }
+        for audience in ["a", "b", "c"] {
+            assert!(
+                token(&cache, audience).await.is_ok(),
+                "{audience} is still there"
+            );
+        }
+        assert_eq!(signed(&cache), 3);
     }
 
     #[test]
