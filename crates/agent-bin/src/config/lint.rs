@@ -14,7 +14,7 @@ use plastron_entry::{RegistrationEntry, Selector};
 use crate::{accounts::Accounts, calendar};
 
 use super::{
-    Settings,
+    PathMeaning, Settings,
     value::show_duration,
     values::{Findings, Values},
 };
@@ -79,7 +79,9 @@ pub(crate) fn entries(
 ) {
     let mut machine = Machine {
         looks,
-        ..Machine::default()
+        path: settings.attest.unix_path,
+        accounts: None,
+        seen: HashMap::new(),
     };
     let bundles: HashSet<&str> = settings
         .bundles
@@ -228,10 +230,11 @@ fn same_hint(placed: &Placed<'_>, findings: &Findings<'_>) {
 }
 
 /// What this machine has, asked once for each selector.
-#[derive(Default)]
 struct Machine {
     /// How many more selectors are looked up.
     looks: usize,
+    /// Whose files paths mean. Those of callers are not here.
+    path: PathMeaning,
     accounts: Option<Accounts>,
     seen: HashMap<Selector, Option<(String, String)>>,
 }
@@ -253,7 +256,9 @@ impl Machine {
             "user" | "group" | "supplementary_group" => {
                 self.accounts.get_or_insert_with(Accounts::read)
             }
-            "path" => return judge_path(selector, Path::new(value)),
+            "path" if self.path == PathMeaning::Host => {
+                return judge_path(selector, Path::new(value));
+            }
             _ => return None,
         };
         let (missing, sort, tool) = match name {

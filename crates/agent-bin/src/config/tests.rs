@@ -398,6 +398,14 @@ fn what_is_hardly_meant_is_a_warning() {
                 .to_owned(),
         ),
         (
+            "a file that only the caller sees",
+            with(&format!(
+                "[attest.unix]\npath = \"caller\"\n{}",
+                entry("a", "\"unix:uid:1\", \"unix:path:/nowhere/cart\"")
+            )),
+            String::new(),
+        ),
+        (
             "another attestor",
             with(&entry("a", "\"k8s:ns:default\"")),
             "agent.toml:4: warning: k8s:ns:default matches nobody: this agent has no attestor \"k8s\"\n    write selectors that \

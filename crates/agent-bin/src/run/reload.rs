@@ -62,7 +62,8 @@ pub(super) struct Reloader {
     given: Arc<[Given]>,
     settings: Settings,
     entries: Vec<Arc<RegistrationEntry>>,
-    lint: Arc<Lint>,
+    /// Until it was asked what is odd about what is in force.
+    lint: Option<Lint>,
     foreign: Arc<Mutex<ForeignBundles>>,
     bundles: BundleSet,
     running: Running,
@@ -95,7 +96,7 @@ impl Reloader {
             given: given.into(),
             settings,
             entries,
-            lint: Arc::new(lint),
+            lint: Some(lint),
             foreign: Arc::new(Mutex::new(foreign)),
             bundles,
             running,
@@ -210,7 +211,7 @@ impl Reloader {
         }
         self.running.logging.set_level(settings.log.level.clone());
         (self.settings, self.entries, self.bundles, self.lint) =
-            (settings, entries, bundles, Arc::new(lint));
+            (settings, entries, bundles, Some(lint));
         let files = self.files();
         if let Some(watcher) = &mut self.watcher {
             watcher.set(files);
@@ -261,12 +262,11 @@ impl Reloader {
     }
 
     /// What is odd about what is in force.
-    async fn warnings(&self) -> Vec<String> {
-        let (lint, settings, entries) = (
-            self.lint.clone(),
-            self.settings.clone(),
-            self.entries.clone(),
-        );
+    async fn warnings(&mut self) -> Vec<String> {
+        let Some(lint) = self.lint.take() else {
+            return Vec::new();
+        };
+        let (settings, entries) = (self.settings.clone(), self.entries.clone());
         let found = spawn_blocking(move || {
             let entries: Vec<&RegistrationEntry> = entries.iter().map(|entry| &**entry).collect();
             lint.warnings(&settings, &entries, LOOKS, calendar::now())
