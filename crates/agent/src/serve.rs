@@ -102,34 +102,43 @@ impl Answer<Arc<Caller>> for Service {
                 "spiffe_id is not a SPIFFE ID: {error}"
             ))));
         }
-        let entitled = caller.entitled().borrow().clone();
-        core.entitle(caller, "FetchJWTSVID", &entitled, false)
-            .await?;
         let audiences: Arc<[Box<str>]> = request
             .audience
             .iter()
             .map(|audience| audience.as_str().into())
             .collect();
-        let mut svids = Vec::new();
-        for entry in entitled
-            .entries
-            .iter()
-            .filter(|entry| wanted.is_empty() || entry.spiffe_id.as_str() == wanted)
-        {
-            let token = core
-                .jwt
-                .token(caller.peer().uid, entry, audiences.clone())
-                .await
-                .map_err(|error| refused(refusal::from_jwt(&error)))?;
+        let tokens = loop {
+            let standing = core.entitled(caller, "FetchJWTSVID", false).await?;
+            let entitled = standing.borrow().clone();
+            let mut tokens = Vec::new();
+            for entry in entitled
+                .entries
+                .iter()
+                .filter(|entry| wanted.is_empty() || entry.spiffe_id.as_str() == wanted)
+            {
+                let token = core
+                    .jwt
+                    .token(caller.peer().uid, entry, audiences.clone())
+                    .await
+                    .map_err(|error| refused(refusal::from_jwt(&error)))?;
+                tokens.push((entry.clone(), token));
+            }
+            // A signature can take longer than what it is for lasts.
+            if !standing.has_changed().unwrap_or(false) {
+                break tokens;
+            }
+        };
+        if tokens.is_empty() {
+            return Err(refused(refusal::not_entitled(wanted)));
+        }
+        let mut svids = Vec::with_capacity(tokens.len());
+        for (entry, token) in tokens {
             core.audit.released(&known.fragment, &token.credential);
             svids.push(proto::Jwtsvid {
                 spiffe_id: entry.spiffe_id.as_str().to_owned(),
                 svid: token.token.clone(),
                 hint: entry.hint.to_string(),
             });
-        }
-        if svids.is_empty() {
-            return Err(refused(refusal::not_entitled(wanted)));
         }
         Ok(Message::encode(&proto::JwtsvidResponse { svids }))
     }
@@ -140,14 +149,9 @@ impl Answer<Arc<Caller>> for Service {
         request: proto::ValidateJwtsvidRequest,
     ) -> Result<Message, Refusal> {
         let core = &self.0;
-        let entitled = caller.entitled().borrow().clone();
-        core.entitle(
-            caller,
-            "ValidateJWTSVID",
-            &entitled,
-            core.settings.unauthenticated_bundles,
-        )
-        .await?;
+        let to_anybody = core.settings.unauthenticated_bundles;
+        let standing = core.entitled(caller, "ValidateJWTSVID", to_anybody);
+        let entitled = standing.await?.borrow().clone();
         let own = core.upstream.bundle().borrow().clone();
         let bundles = Visible {
             own: &own,

@@ -166,12 +166,34 @@ impl Core {
         })
     }
 
+    /// What a caller is entitled to who may [pass](Core::entitle); whether that has changed since can be asked of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Core::topic`].
+    pub(crate) async fn entitled(
+        &self,
+        caller: &Caller,
+        call: &'static str,
+        to_anybody: bool,
+    ) -> Result<watch::Receiver<Entitled>, Refusal> {
+        let mut entitled = caller.entitled();
+        loop {
+            let standing = entitled.borrow_and_update().clone();
+            self.entitle(caller, call, &standing, to_anybody).await?;
+            // Waiting for its program can take longer than the entitlement lasts.
+            if !entitled.has_changed().unwrap_or(false) {
+                return Ok(entitled);
+            }
+        }
+    }
+
     /// Lets a caller pass who is entitled to something, and whose program has spoken if that hangs on it.
     ///
     /// # Errors
     ///
     /// As [`Core::topic`].
-    pub(crate) async fn entitle(
+    async fn entitle(
         &self,
         caller: &Caller,
         call: &'static str,

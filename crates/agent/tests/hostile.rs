@@ -32,40 +32,68 @@ struct Frame {
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let [_, a, b, c] = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&[a, b, c, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// The frames of a call.
+fn call(stream: u8, method: &str, message: &[u8]) -> Vec<u8> {
+    let path = format!("/SpiffeWorkloadAPI/{method}");
+    let length = u8::try_from(path.len()).unwrap();
+    let block = [
+        &[0x83, 0x86, 0x00, 5][..],
+        b":path",
+        &[length],
+        path.as_bytes(),
+        b"\x00\x0a:authority\x09localhost\x00\x0ccontent-type\x10application/grpc",
+        b"\x00\x12workload.spiffe.io\x04true",
+    ]
+    .concat();
+    let length = u8::try_from(message.len()).unwrap();
+    let body = [&[0, 0, 0, 0, length][..], message].concat();
+    [
+        frame(HEADERS, END_HEADERS, stream, &block),
+        frame(DATA, END_STREAM, stream, &body),
+    ]
+    .concat()
+}
 
 impl Raw {
     async fn connect(socket: &std::path::Path) -> Self {
         let mut raw = Self(UnixStream::connect(socket).await.unwrap());
-        raw.0
-            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-            .await
-            .unwrap();
+        raw.0.write_all(PREFACE).await.unwrap();
         raw.write(SETTINGS, 0, 0, &[]).await;
         raw
     }
 
     async fn write(&mut self, kind: u8, flags: u8, stream: u8, payload: &[u8]) {
-        let [_, a, b, c] = u32::try_from(payload.len()).unwrap().to_be_bytes();
         self.0
-            .write_all(&[&[a, b, c, kind, flags, 0, 0, 0, stream], payload].concat())
+            .write_all(&frame(kind, flags, stream, payload))
             .await
             .unwrap();
     }
 
-    /// Calls a method of the Workload API with an empty message.
-    async fn call(&mut self, stream: u8, method: &str) {
-        let path = format!("/SpiffeWorkloadAPI/{method}");
-        let mut block = b"\x83\x86\x40\x05:path".to_vec();
-        block.push(u8::try_from(path.len()).unwrap());
-        block.extend_from_slice(path.as_bytes());
-        block.extend_from_slice(
-            b"\x40\x0a:authority\x09localhost\x40\x0ccontent-type\x10application/grpc",
-        );
-        block.extend_from_slice(b"\x40\x12workload.spiffe.io\x04true");
-        self.write(HEADERS, END_HEADERS, stream, &block).await;
-        self.write(DATA, END_STREAM, stream, &[0; 5]).await;
+    /// Calls a method of the Workload API.
+    async fn call(&mut self, stream: u8, method: &str, message: &[u8]) {
+        self.0
+            .write_all(&call(stream, method, message))
+            .await
+            .unwrap();
+    }
+
+    /// Waits until what was written before has been read and acted upon.
+    async fn settled(&mut self) {
+        for _ in 0..2 {
+            self.write(PING, 0, 0, &[7; 8]).await;
+            self.next(&[PING]).await;
+        }
     }
 
     /// The next frame of this sort.
@@ -106,7 +134,7 @@ async fn what_a_program_prints_to_a_connection_that_another_left_it_is_no_reques
         (&FIRST_ANSWER, true),
     ] {
         let mut thief = Raw::connect(&agent.socket).await;
-        thief.call(1, "FetchX509SVID").await;
+        thief.call(1, "FetchX509SVID", &[]).await;
         let settings = thief.next(&[SETTINGS]).await;
         assert_eq!(settings.flags, 0, "the first words of the server");
         if !answered {
@@ -197,4 +225,32 @@ async fn an_entry_that_was_removed_does_not_come_back_when_another_expires() {
             "after {millis} ms"
         );
     }
+}
+
+#[tokio::test]
+async fn a_token_is_not_for_an_entry_that_was_removed_while_its_program_was_silent() {
+    let path = format!("unix:path:{}", std::env::current_exe().unwrap().display());
+    let tested = entry("/tested", &[&format!("unix:uid:{}", own_uid()), &path]);
+    let agent = serve([tested.build().unwrap()]);
+    for removed in [false, true] {
+        let mut silent = Raw::connect(&agent.socket).await;
+        silent.call(1, "FetchJWTSVID", b"\x0a\x01a").await;
+        silent.settled().await;
+        if removed {
+            agent.replace([mine("/else").build().unwrap()]).await;
+        }
+        silent.0.write_all(&FIRST_ANSWER).await.unwrap();
+        silent.next(&[HEADERS]).await;
+        let token = silent.next(&[DATA]).await.payload;
+        let id = svid_of(&token);
+        let want = if removed { "/else" } else { "/tested" };
+        assert_eq!(id, format!("spiffe://example.org{want}"));
+    }
+}
+
+/// Whose token is in the answer.
+fn svid_of(answer: &[u8]) -> String {
+    let message = prost::Message::decode(&answer[5..]);
+    let response: plastron_wire::workload::JwtsvidResponse = message.unwrap();
+    response.svids[0].spiffe_id.clone()
 }
