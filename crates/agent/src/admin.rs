@@ -8,6 +8,7 @@ use plastron_attest::Interest;
 use plastron_entry::RegistrationEntry;
 use plastron_id::TrustDomainRef;
 use plastron_wire::agent::v1 as proto;
+use plastron_workload_api::Refusal;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -33,10 +34,10 @@ impl Admin {
     }
 
     /// Who asks. The server puts the attested caller beside each request.
-    fn uid_of<T>(request: &Request<T>) -> Result<u32, Status> {
+    fn caller_of<T>(request: &Request<T>) -> Result<&Caller, Status> {
         let caller = request.extensions().get::<Arc<Arc<Caller>>>();
         caller
-            .map(|caller| caller.peer().uid)
+            .map(|caller| &***caller)
             .ok_or_else(|| Status::internal("request without a caller"))
     }
 
@@ -53,15 +54,30 @@ impl Admin {
             .unwrap_or_default()
     }
 
-    fn require_operator<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        let uid = Self::uid_of(request)?;
+    fn require_operator<'r, T>(
+        &self,
+        request: &'r Request<T>,
+        call: &'static str,
+    ) -> Result<&'r Caller, Status> {
+        let caller = Self::caller_of(request)?;
+        let uid = caller.peer().uid;
         if self.is_operator(uid) {
-            return Ok(());
+            return Ok(caller);
         }
-        Err(Status::permission_denied(format!(
+        let words = format!(
             "uid {uid} may not ask this: only root and the agent's user (uid {}) may",
             self.uid
-        )))
+        );
+        Err(self.refuse(caller, call, words))
+    }
+
+    /// A refusal is a record too.
+    fn refuse(&self, caller: &Caller, call: &'static str, words: String) -> Status {
+        let refusal = Refusal::permission_denied(words);
+        self.core
+            .audit
+            .refused(&caller.known().fragment, call, &refusal);
+        Status::permission_denied(refusal.message)
     }
 }
 
@@ -71,15 +87,17 @@ impl proto::agent_server::Agent for Admin {
         &self,
         request: Request<proto::ExplainRequest>,
     ) -> Result<Response<proto::ExplainResponse>, Status> {
-        let asker = Self::uid_of(&request)?;
+        let caller = Self::caller_of(&request)?;
+        let asker = caller.peer().uid;
         let pid = request.get_ref().pid;
         let peer = self.core.processes.peer_of_pid(pid).map_err(|error| {
             Status::not_found(format!("process {pid} cannot be looked at: {error}"))
         })?;
         if !self.is_operator(asker) && asker != peer.uid {
-            return Err(Status::permission_denied(format!(
+            let words = format!(
                 "process {pid} is not one of uid {asker}: only root and the agent's user may ask"
-            )));
+            );
+            return Err(self.refuse(caller, "Explain", words));
         }
         let evidence = self
             .core
@@ -120,7 +138,7 @@ impl proto::agent_server::Agent for Admin {
         &self,
         request: Request<proto::GetBundleRequest>,
     ) -> Result<Response<proto::GetBundleResponse>, Status> {
-        self.require_operator(&request)?;
+        self.require_operator(&request, "GetBundle")?;
         let name = &request.get_ref().trust_domain;
         let own = self.core.upstream.bundle().borrow().clone();
         let bundle = if name.is_empty() || name == own.trust_domain().as_str() {
@@ -147,12 +165,16 @@ impl proto::agent_server::Agent for Admin {
         &self,
         request: Request<proto::RotateAuthorityRequest>,
     ) -> Result<Response<proto::RotateAuthorityResponse>, Status> {
-        self.require_operator(&request)?;
+        let caller = self.require_operator(&request, "RotateAuthority")?;
         let kinds: &'static [Kind] = match request.get_ref().kind() {
             proto::AuthorityKind::Unspecified => &[Kind::X509, Kind::Jwt],
             proto::AuthorityKind::X509 => &[Kind::X509],
             proto::AuthorityKind::Jwt => &[Kind::Jwt],
         };
+        // Before it is done, as whoever asked may not wait for the end.
+        self.core
+            .audit
+            .operated(&caller.known().fragment, "RotateAuthority");
         let done = self
             .core
             .upstream
@@ -175,7 +197,7 @@ impl proto::agent_server::Agent for Admin {
         &self,
         request: Request<proto::GetStatusRequest>,
     ) -> Result<Response<proto::GetStatusResponse>, Status> {
-        self.require_operator(&request)?;
+        self.require_operator(&request, "GetStatus")?;
         let core = &self.core;
         let standing = core.health.standing();
         let now = core.clock.now();

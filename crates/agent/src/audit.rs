@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `x509_svid`, `jwt_svid` | this credential was handed to this caller |
 //! | `refusal` | this caller was refused, `count` times since the record before of the same |
+//! | `operation` | this operator had the agent do something |
 //! | `start`, `stop` | an agent began or ended; `start` names the public key that signs heads |
 //! | `open` | a new file goes on where another ended |
 //! | `head` | a signature over the record before, and so over all before |
@@ -249,6 +250,16 @@ impl Audit {
             time: shared.clock.now(),
             caller: caller.clone(),
             credential: credential.clone(),
+        });
+    }
+
+    /// Records that an operator has the agent do something.
+    pub fn operated(&self, caller: &CallerFragment, call: &'static str) {
+        let Some(shared) = &self.0 else { return };
+        shared.queue.push(Entry::Note {
+            time: shared.clock.now(),
+            kind: "operation",
+            body: format!("\"call\":\"{call}\",{}", caller.as_str()).into(),
         });
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use plastron_attest::PeerLost;
 use plastron_attest_unix::UnixConnection;
 use plastron_bundle::{JwtAuthority, JwtBundleSource};
 use plastron_id::{SpiffeIdRef, TrustDomainRef};
@@ -52,18 +53,21 @@ impl Attest for Service {
     }
 
     fn check(&self, caller: &Arc<Caller>) -> Result<(), Refusal> {
-        caller
-            .peer()
-            .handle
-            .check()
-            .map_err(|lost| refusal::from_lost(&lost))
+        let checked = caller.peer().handle.check();
+        checked.map_err(|lost| self.lose(caller, &lost))
     }
 
     async fn lost(&self, caller: &Arc<Caller>) -> Refusal {
         let lost = caller.peer().handle.lost().await;
-        let refusal = refusal::from_lost(&lost);
-        self.0.audit.lost(&caller.known().fragment, &lost);
-        refusal
+        self.lose(caller, &lost)
+    }
+}
+
+impl Service {
+    /// Records that a caller is no longer who he was.
+    fn lose(&self, caller: &Caller, lost: &PeerLost) -> Refusal {
+        self.0.audit.lost(&caller.known().fragment, lost);
+        refusal::from_lost(lost)
     }
 }
 

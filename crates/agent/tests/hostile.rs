@@ -5,11 +5,19 @@
 #[allow(dead_code, reason = "other tests need the rest of it")]
 mod served;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use plastron_agent::Settings;
+use plastron_agent::{
+    Settings,
+    audit::{AuditOptions, AuditThread},
+};
 use plastron_attest::{AttestError, Attested, BoxFuture, Interest, Peer, WorkloadAttestor};
-use plastron_wire::workload::X509svidRequest;
+use plastron_keys::{KeyType, PrivateKey};
+use plastron_keys_aws_lc::AwsLc;
+use plastron_wire::{agent::v1::RotateAuthorityRequest, workload::X509svidRequest};
 use plastron_workload_api::FIRST_ANSWER;
 use served::{Different, PATIENCE, entry, mine, next, own_uid, serve, serve_differently};
 use tokio::{
@@ -253,4 +261,123 @@ fn svid_of(answer: &[u8]) -> String {
     let message = prost::Message::decode(&answer[5..]);
     let response: plastron_wire::workload::JwtsvidResponse = message.unwrap();
     response.svids[0].spiffe_id.clone()
+}
+
+/// The socket that a process started by a test is to connect to.
+const SOCKET: &str = "HOSTILE_SOCKET";
+
+#[test]
+#[ignore = "run by the test below, in a process of its own"]
+fn asks_and_becomes_a_shell_that_asks_again() {
+    use std::{
+        io::{Read as _, Write as _},
+        os::{fd::OwnedFd, unix::process::CommandExt as _},
+        process::{Command, Stdio},
+    };
+    let socket = std::env::var_os(SOCKET).unwrap();
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    let said = [
+        PREFACE,
+        &frame(SETTINGS, 0, 0, &[]),
+        &call(1, "FetchX509Bundles", &[]),
+    ]
+    .concat();
+    stream.write_all(&said).unwrap();
+    let mut answer = Vec::new();
+    while !answer
+        .windows(20)
+        .any(|part| part == b"spiffe://example.org")
+    {
+        let mut some = [0; 1024];
+        let length = stream.read(&mut some).unwrap();
+        answer.extend_from_slice(&some[..length]);
+    }
+    let words: String = call(3, "FetchX509SVID", &[])
+        .iter()
+        .map(|byte| format!("\\{byte:03o}"))
+        .collect();
+    let output = OwnedFd::from(stream.try_clone().unwrap());
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &format!("printf '{words}'; read end")]);
+    panic!(
+        "{}",
+        shell
+            .stdin(OwnedFd::from(stream))
+            .stdout(Stdio::from(output))
+            .exec()
+    );
+}
+
+/// An agent whose records can be read.
+struct Recorded {
+    agent: served::Served,
+    thread: AuditThread,
+    file: std::path::PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+impl Recorded {
+    fn serve() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("audit.jsonl");
+        let key = plastron_keys::KeyBackend::generate(&AwsLc, KeyType::EcP256).unwrap();
+        let key = Arc::<dyn PrivateKey>::from(key);
+        let options = AuditOptions::new(file.clone(), key, "example.org");
+        let (audit, thread) = options.start().unwrap();
+        let different = Different {
+            audit,
+            ..Different::default()
+        };
+        Self {
+            agent: serve_differently([mine("/cart").build().unwrap()], different),
+            thread,
+            file,
+            _dir: dir,
+        }
+    }
+
+    /// The only record of a kind, after all is over.
+    async fn record(self, kind: &str) -> serde_json::Value {
+        self.agent.stop().await;
+        self.thread.stop();
+        let records = std::fs::read_to_string(self.file).unwrap();
+        let records = records
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let mut found: Vec<_> = records.filter(|record| record["kind"] == kind).collect();
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0)
+    }
+}
+
+#[tokio::test]
+async fn who_becomes_another_program_and_asks_is_recorded() {
+    let recorded = Recorded::serve();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["asks_and_becomes_a_shell_that_asks_again", "--ignored"])
+        .env(SOCKET, &recorded.agent.socket)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    // Its connection ends, and so does what it reads.
+    tokio::task::spawn_blocking(move || child.wait().unwrap())
+        .await
+        .unwrap();
+    let refusal = recorded.record("refusal").await;
+    assert_eq!(refusal["reason"], "process has executed another program");
+    assert_eq!(refusal["pid"], pid);
+}
+
+#[tokio::test]
+async fn what_an_operator_does_is_recorded() {
+    let recorded = Recorded::serve();
+    let mut operator = recorded.agent.operator().await;
+    let request = RotateAuthorityRequest { kind: 0 };
+    operator.rotate_authority(request).await.unwrap();
+    drop(operator);
+    let operation = recorded.record("operation").await;
+    assert_eq!(operation["call"], "RotateAuthority");
+    assert_eq!(operation["uid"], own_uid());
+    assert_eq!(operation["pid"], std::process::id());
 }
