@@ -159,7 +159,8 @@ impl Agent {
         shutdown: impl Future<Output = ()>,
     ) {
         let service = Service(self.core.clone());
-        let admin = AgentServer::new(Admin::new(self.core.clone(), uid));
+        let admin = AgentServer::new(Admin::new(self.core.clone(), uid))
+            .max_decoding_message_size(limits.request_bytes);
         let server = Server::new(service.clone(), service, limits)
             .service(admin, proto::FILE_DESCRIPTOR_SET);
         self.core.metrics.serve(server.stats());

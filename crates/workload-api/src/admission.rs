@@ -1,10 +1,10 @@
-//! Who may hold how many connections and streams, before anything is done for him.
+//! Who may hold how many connections and streams, and how much of requests, before anything is done for him.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{ConnectionRefused, Held, Limits};
+use crate::{ConnectionRefused, Held, Limits, Refusal};
 
 /// The books on what each user ID holds.
 #[derive(Debug, Default)]
@@ -21,7 +21,14 @@ struct Books {
 #[derive(Debug, Default)]
 struct Account {
     connections: usize,
-    streams: Arc<AtomicUsize>,
+    shares: Arc<Shares>,
+}
+
+/// What a user ID holds over all its connections.
+#[derive(Debug, Default)]
+struct Shares {
+    streams: AtomicUsize,
+    request_bytes: AtomicUsize,
 }
 
 /// The right to one connection, given back on drop.
@@ -29,12 +36,20 @@ struct Account {
 pub(crate) struct Slot {
     admission: Arc<Admission>,
     uid: u32,
-    streams: Arc<AtomicUsize>,
+    shares: Arc<Shares>,
 }
 
 /// The right to one stream, given back on drop.
 #[derive(Debug)]
-pub(crate) struct StreamSlot(Arc<AtomicUsize>);
+pub(crate) struct StreamSlot(Arc<Shares>);
+
+/// The right to hold so many bytes of a request, given back on drop.
+#[derive(Debug)]
+pub(crate) struct RequestBytes {
+    shares: Arc<Shares>,
+    held: usize,
+    most_of_uid: usize,
+}
 
 impl Admission {
     pub(crate) fn admit(
@@ -61,7 +76,7 @@ impl Admission {
         let account = books.by_uid.entry(uid).or_default();
         account.connections += 1;
         Ok(Slot {
-            streams: Arc::clone(&account.streams),
+            shares: Arc::clone(&account.shares),
             admission: Arc::clone(self),
             uid,
         })
@@ -79,9 +94,18 @@ impl Slot {
     }
 
     pub(crate) fn stream(&self, limits: &Limits) -> Option<StreamSlot> {
-        let before = self.streams.fetch_add(1, Relaxed);
-        let slot = StreamSlot(Arc::clone(&self.streams));
+        let before = self.shares.streams.fetch_add(1, Relaxed);
+        let slot = StreamSlot(Arc::clone(&self.shares));
         (before < limits.streams_per_uid).then_some(slot)
+    }
+
+    /// The right to none yet.
+    pub(crate) fn request_bytes(&self, limits: &Limits) -> RequestBytes {
+        RequestBytes {
+            shares: Arc::clone(&self.shares),
+            held: 0,
+            most_of_uid: limits.request_bytes_per_uid,
+        }
     }
 }
 
@@ -103,7 +127,25 @@ impl Drop for Slot {
 
 impl Drop for StreamSlot {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.0.streams.fetch_sub(1, Relaxed);
+    }
+}
+
+impl RequestBytes {
+    /// Takes so many more, if they can be had.
+    pub(crate) fn hold(&mut self, more: usize) -> Result<(), Refusal> {
+        self.held += more;
+        let before = self.shares.request_bytes.fetch_add(more, Relaxed);
+        if before + more > self.most_of_uid {
+            return Err(Refusal::unavailable("too many requests of this user"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for RequestBytes {
+    fn drop(&mut self) {
+        self.shares.request_bytes.fetch_sub(self.held, Relaxed);
     }
 }
 

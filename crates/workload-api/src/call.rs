@@ -133,7 +133,8 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
     /// Answers a request that its head makes impossible, after reading it to its end.
     async fn turn_away(mut self, unfit: Unfit, body: RecvStream) {
         let limits = &self.connection.shared.limits;
-        if let Err(Unreceived::Gone) = request::receive(body, limits).await {
+        let mut held = self.connection.slot.request_bytes(limits);
+        if let Err(Unreceived::Gone) = request::receive(body, limits, &mut held).await {
             return;
         }
         self.connection.heard();
@@ -151,8 +152,11 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
 
     async fn answer(&mut self, body: RecvStream) -> Result<(), Stop> {
         let connection = Arc::clone(&self.connection);
+        let limits = &connection.shared.limits;
+        // For as long as the call takes: what was asked is held until it is answered.
+        let mut held = connection.slot.request_bytes(limits);
         let body = {
-            let body = pin!(request::receive(body, &connection.shared.limits));
+            let body = pin!(request::receive(body, limits, &mut held));
             self.race(Patience::Watch, body).await?
         };
         let body = body.map_err(|unreceived| match unreceived {

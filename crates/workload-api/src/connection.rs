@@ -171,6 +171,12 @@ where
         Err(_late) => {
             shared.stats.count_refused(ConnectionRefused::Attestation);
             let refusal = Refusal::unavailable("the caller could not be attested in time");
+            shared.answer.refused(&Refused {
+                uid: slot.uid(),
+                caller: None,
+                method: None,
+                refusal: &refusal,
+            });
             turn_away(io, &refusal, &shared.limits).await;
             return None;
         }

@@ -5,6 +5,7 @@ use plastron_wire::workload;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::Limits;
 use crate::services::Services;
 
 /// Whether the server serves, told by `grpc.health.v1.Health` for the empty name and for `SpiffeWorkloadAPI`.
@@ -14,8 +15,9 @@ use crate::services::Services;
 pub struct Health(HealthReporter);
 
 impl Health {
-    pub(crate) fn install(services: &mut Services) -> Self {
+    pub(crate) fn install(services: &mut Services, limits: &Limits) -> Self {
         let (reporter, service) = tonic_health::server::health_reporter();
+        let service = service.max_decoding_message_size(limits.request_bytes);
         services.add(service, true);
         services.describe(tonic_health::pb::FILE_DESCRIPTOR_SET);
         let health = Self(reporter);

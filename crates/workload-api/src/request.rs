@@ -15,6 +15,7 @@ use plastron_wire::workload::{
 use prost::Message as _;
 use tokio::time::{Sleep, sleep};
 
+use crate::admission::RequestBytes;
 use crate::message::PREFIX;
 use crate::{Limits, Method, Refusal};
 
@@ -108,7 +109,11 @@ pub(crate) enum Unreceived {
 }
 
 /// Reads a body to its end, so that the answer never has to reset the stream.
-pub(crate) async fn receive(mut body: RecvStream, limits: &Limits) -> Result<Bytes, Unreceived> {
+pub(crate) async fn receive(
+    mut body: RecvStream,
+    limits: &Limits,
+    held: &mut RequestBytes,
+) -> Result<Bytes, Unreceived> {
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
     let mut late: Option<Pin<Box<Sleep>>> = None;
@@ -121,6 +126,9 @@ pub(crate) async fn receive(mut body: RecvStream, limits: &Limits) -> Result<Byt
                         return Poll::Ready(Err(Unreceived::Refused(Refusal::invalid_argument(
                             format!("a request has at most {} bytes", limits.request_bytes),
                         ))));
+                    }
+                    if let Err(refusal) = held.hold(chunk.len()) {
+                        return Poll::Ready(Err(Unreceived::Refused(refusal)));
                     }
                     if first.is_empty() {
                         first = chunk;

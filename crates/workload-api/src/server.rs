@@ -35,7 +35,7 @@ where
     /// A server with gRPC health and reflection beside the Workload API.
     pub fn new(attest: A, answer: N, limits: Limits) -> Self {
         let mut services = Services::new();
-        let health = Health::install(&mut services);
+        let health = Health::install(&mut services, &limits);
         services.describe(workload::FILE_DESCRIPTOR_SET);
         Self {
             attest,
@@ -85,8 +85,8 @@ where
             refusers: Arc::new(Semaphore::new(self.limits.refusers)),
             attest: self.attest,
             answer: self.answer,
+            services: self.services.finish(&self.limits),
             limits: self.limits,
-            services: self.services.finish(),
             stats: self.stats,
             admission: Arc::default(),
             stop: Notify::new(),

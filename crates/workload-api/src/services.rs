@@ -16,6 +16,8 @@ use tonic::{Code, Status};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
+use crate::Limits;
+use crate::admission::RequestBytes;
 use crate::call::{Call, Stop};
 use crate::connection::Patience;
 use crate::contract::{Answer, Attest};
@@ -79,7 +81,7 @@ impl Services {
     }
 
     /// Adds reflection over all that has been described (WEP-24): v1, and v1alpha for older tools.
-    pub(crate) fn finish(mut self) -> Self {
+    pub(crate) fn finish(mut self, limits: &Limits) -> Self {
         let builder = || {
             self.descriptors.iter().fold(
                 tonic_reflection::server::Builder::configure(),
@@ -88,8 +90,10 @@ impl Services {
         };
         match (builder().build_v1(), builder().build_v1alpha()) {
             (Ok(v1), Ok(v1alpha)) => {
-                self.add(v1, true);
-                self.add(v1alpha, true);
+                // Room for a message is made as soon as its length is announced.
+                let most = limits.request_bytes;
+                self.add(v1.max_decoding_message_size(most), true);
+                self.add(v1alpha.max_decoding_message_size(most), true);
             }
             (Err(error), _) | (_, Err(error)) => {
                 tracing::warn!(%error, "no reflection: a descriptor does not parse");
@@ -117,8 +121,13 @@ impl ServiceCall {
         A: Attest,
         N: Answer<A::Caller>,
     {
-        let left = call.connection.shared.limits.request_bytes;
-        let mut request = request.map(|stream| Body::new(Incoming { stream, left }));
+        let limits = &call.connection.shared.limits;
+        let (left, held) = (
+            limits.request_bytes,
+            call.connection.slot.request_bytes(limits),
+        );
+        let incoming = |stream| Body::new(Incoming { stream, left, held });
+        let mut request = request.map(incoming);
         request
             .extensions_mut()
             .insert(Arc::clone(&call.connection.caller));
@@ -178,6 +187,7 @@ fn status_of(headers: &HeaderMap) -> Option<Code> {
 struct Incoming {
     stream: RecvStream,
     left: usize,
+    held: RequestBytes,
 }
 
 impl http_body::Body for Incoming {
@@ -197,6 +207,9 @@ impl http_body::Body for Incoming {
             match self.left.checked_sub(data.len()) {
                 Some(left) => self.left = left,
                 None => return Some(Err(Status::invalid_argument("the request is too long"))),
+            }
+            if let Err(refusal) = self.held.hold(data.len()) {
+                return Some(Err(Status::new(refusal.code, refusal.message)));
             }
             Some(Ok(Frame::data(data)))
         })

@@ -144,6 +144,76 @@ async fn too_long_a_body_is_refused() {
     );
 }
 
+/// A message of `len` bytes, in which nobody knows the only field.
+fn filler(len: usize) -> bytes::Bytes {
+    let mut body = vec![0; 5 + len];
+    body[1..5].copy_from_slice(&u32::try_from(len).unwrap().to_be_bytes());
+    let field = u16::try_from(len - 4).unwrap();
+    let [low, middle, high] = [field & 0x7f, field >> 7 & 0x7f, field >> 14].map(|part| part as u8);
+    body[5..9].copy_from_slice(&[0x7a, low | 0x80, middle | 0x80, high]);
+    body.into()
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_end_fill_their_own_users_share_only() {
+    let served = serve(Limits {
+        request_bytes_per_uid: 100_000,
+        ..Limits::default()
+    });
+    let services = [
+        "/SpiffeWorkloadAPI/FetchX509SVID",
+        "/grpc.health.v1.Health/Check",
+    ];
+    for (first, second) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let hoarder = served.raw().await;
+        let mut responses = Vec::new();
+        for path in [services[first], services[second]] {
+            let request = grpc(path).header("workload.spiffe.io", "true");
+            let request = request.body(()).unwrap();
+            let mut send = hoarder.send.clone().ready().await.unwrap();
+            let (response, mut stream) = send.send_request(request, false).unwrap();
+            stream
+                .send_data(filler(60_000).slice(..59_000), false)
+                .unwrap();
+            responses.push((Box::pin(response), stream));
+        }
+        let [(one, _), (other, _)] = &mut responses[..] else {
+            unreachable!("there are two");
+        };
+        // Which of them is too much is for the server to say.
+        let refused = within(futures_util::future::select(one, other)).await;
+        let refused = refused.factor_first().0.unwrap();
+        assert_eq!(refused.headers()["grpc-status"], "14");
+
+        served.stage.uid.store(1001, SeqCst);
+        assert_serves(&served).await;
+        served.stage.uid.store(1000, SeqCst);
+        hoarder.connection.abort();
+        drop(responses);
+        // What he held is given back.
+        let mut raw = served.raw().await;
+        until(|| served.stats.connections() == 1).await;
+        raw.send = raw.send.ready().await.unwrap();
+        let (response, mut stream) = raw.send.send_request(x509_request(), false).unwrap();
+        stream.send_data(filler(60_000), true).unwrap();
+        assert_eq!(
+            within(response).await.unwrap().headers().get("grpc-status"),
+            None
+        );
+        raw.connection.abort();
+        until(|| served.stats.connections() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_length_that_is_only_announced_reserves_nothing() {
+    let served = serve(Limits::default());
+    let mut raw = served.raw().await;
+    let request = grpc("/grpc.health.v1.Health/Check").body(()).unwrap();
+    let response = within(raw.call(request, b"\0\0\x20\0\0")).await.unwrap();
+    assert_eq!(response.status(), Some(Code::OutOfRange));
+}
+
 #[tokio::test]
 async fn streams_opened_and_reset_in_a_loop_cost_their_caller_the_connection() {
     let served = serve(Limits::default());

@@ -5,6 +5,7 @@
 mod served;
 
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 use plastron_wire::workload::{JwtsvidRequest, X509svidRequest, X509svidResponse};
 use plastron_workload_api::{ConnectionRefused, Limits, Refusal};
@@ -58,6 +59,19 @@ async fn who_cannot_be_attested_is_told_so() {
     assert_eq!(served.stats.refused(ConnectionRefused::Attestation), 2);
     *served.stage.attested.lock().unwrap() = Some(Ok(1));
     drop(watch(&served).await);
+}
+
+#[tokio::test]
+async fn who_is_not_attested_in_time_is_told_so_and_recorded() {
+    let served = serve(Limits {
+        request_time: Duration::from_millis(100),
+        ..Limits::default()
+    });
+    *served.stage.attested.lock().unwrap() = None;
+    let status = first_error(&served).await;
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    let recorded = served.stage.refused.lock().unwrap();
+    assert_eq!(recorded[0].message, status.message());
 }
 
 #[tokio::test]
