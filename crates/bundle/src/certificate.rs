@@ -56,6 +56,12 @@ pub(crate) struct Layout {
     signature: Span,
 }
 
+impl Layout {
+    pub(crate) fn subject<'a>(&self, der: &'a [u8]) -> &'a [u8] {
+        self.subject.of(der)
+    }
+}
+
 #[derive(Clone, Copy)]
 struct SpkiLayout {
     whole: Span,

@@ -8,7 +8,7 @@ mod loose;
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -68,7 +68,7 @@ pub enum JsonError {
     /// Two members of one object have the same name (RS-02).
     #[error("a JSON member comes twice")]
     DuplicateMember,
-    /// Values nest deeper than [`MAX_NESTING`].
+    /// Values nest deeper than 32 levels (BUNDLE-25).
     #[error("JSON values nest too deep")]
     TooDeep,
 }
@@ -130,7 +130,7 @@ impl<'de, M: Members<'de>> Visitor<'de> for ObjectSeed<'_, M> {
 struct Names<'de> {
     few: [Cow<'de, str>; 12],
     len: usize,
-    more: HashSet<Cow<'de, str>>,
+    more: BTreeSet<Cow<'de, str>>,
 }
 
 impl<'de> Names<'de> {

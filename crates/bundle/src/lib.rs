@@ -26,6 +26,8 @@ mod bundle;
 mod bundle_set;
 pub mod certificate;
 mod document;
+// Shared with `plastron-svid`; its signatures name serde's types, so it is no part of the public API.
+#[doc(hidden)]
 pub mod json_object;
 mod jwt_authority;
 pub mod pem;
@@ -37,5 +39,6 @@ pub use document::{
     BundleDocument, BundleError, DocumentKey, MAX_DOCUMENT_LEN, MAX_KEYS, Parsed, SkipReason,
     Skipped,
 };
+pub use json_object::JsonError;
 pub use jwt_authority::{JwtAuthority, JwtAuthorityError};
 pub use x509_authority::{X509Authority, X509AuthorityError};

@@ -53,6 +53,11 @@ impl X509Authority {
         Certificate::from_layout(&self.der, self.layout)
     }
 
+    /// The name that what it signs has as issuer, as DER: that of [`certificate`](Self::certificate), found faster.
+    pub fn subject(&self) -> &[u8] {
+        self.layout.subject(&self.der)
+    }
+
     /// The key that it signs with.
     pub fn public_key(&self) -> &PublicKey {
         &self.public_key

@@ -85,6 +85,28 @@ fn pem_is_read_with_what_people_write_around_it() {
         [pem::certificate(&one), pem::certificate(&two)].concat()
     );
 
+    // Lines of another width, which some people's tools write.
+    let one_line: String = pem::certificate(&one)
+        .lines()
+        .filter(|line| !line.starts_with('-'))
+        .collect();
+    for width in [48, 76, one_line.len()] {
+        let lines: Vec<_> = one_line
+            .as_bytes()
+            .chunks(width)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        let text = format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            lines.join("\n")
+        );
+        assert_eq!(
+            Bundle::from_pem(td(), &text).map(|parsed| parsed.bundle.x509_der()),
+            Ok(one.clone()),
+            "{width}"
+        );
+    }
+
     let right = pem::certificate(&one);
     let broken_base64 = right.replacen("MII", "M-I", 1).replacen("MI", "M!", 1);
     for (what, text) in [

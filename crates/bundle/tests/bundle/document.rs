@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plastron_bundle::json_object::JsonError;
+use plastron_bundle::JsonError;
 use plastron_bundle::{BundleError, DEFAULT_REFRESH, MAX_DOCUMENT_LEN, MAX_KEYS, REFRESH_RANGE};
 use plastron_testing::raw_certificate::name;
 use serde_json::{Value, json};

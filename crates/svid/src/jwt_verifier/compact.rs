@@ -4,7 +4,7 @@
 //! 7515 §3.1, §5.2 (JWT-01 to JWT-03, JWT-16).
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
-use plastron_bundle::json_object::JsonError;
+use plastron_bundle::JsonError;
 
 use super::JwtError;
 

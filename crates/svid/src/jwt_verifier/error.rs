@@ -1,6 +1,6 @@
 //! Why a token is not a JWT-SVID.
 
-use plastron_bundle::json_object::JsonError;
+use plastron_bundle::JsonError;
 use plastron_id::{SpiffeIdError, TrustDomain};
 
 /// Why a token is not a JWT-SVID for this audience at that time.

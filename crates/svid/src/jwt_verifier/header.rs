@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use plastron_bundle::json_object::{self, Faults, JsonError, Loose, Members};
+use plastron_bundle::JsonError;
+use plastron_bundle::json_object::{self, Faults, Loose, Members};
 use plastron_keys::JwsAlgorithm;
 use serde::de::MapAccess;
 

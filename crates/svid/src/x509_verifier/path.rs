@@ -117,6 +117,10 @@ impl<'c> Search<'_, 'c> {
         let mut outcome = Outcome(PathError::UnknownIssuer);
         for hint in [Hint::Fits, Hint::Differs] {
             for authority in self.authorities {
+                // Looked at before anything is copied: a bundle may have thousands.
+                if authority.subject() != tip.certificate.issuer() {
+                    continue;
+                }
                 let authority = authority.certificate();
                 if Hint::of(tip.certificate, &authority) != Some(hint) {
                     continue;

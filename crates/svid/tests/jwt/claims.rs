@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plastron_bundle::json_object::JsonError;
+use plastron_bundle::JsonError;
 use plastron_id::SpiffeIdError;
 use plastron_keys::KeyBackend as _;
 use plastron_svid::{JwtError, JwtVerifier, MAX_LEEWAY};

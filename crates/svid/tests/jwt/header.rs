@@ -1,6 +1,6 @@
 //! Serialisation and header.
 
-use plastron_bundle::json_object::JsonError;
+use plastron_bundle::JsonError;
 use plastron_svid::{JwtError, MAX_TOKEN_LEN};
 
 use crate::fixture::*;

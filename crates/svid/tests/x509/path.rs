@@ -299,7 +299,7 @@ fn the_bundle_is_that_of_the_leafs_own_trust_domain() {
     assert_eq!(
         judge(&unknown),
         Err(VerifyError::UnknownTrustDomain(td())),
-        "X509-66 −, FED-11 −"
+        "X509-66 −"
     );
     // A sub-domain is another trust domain.
     let parent: BundleSet = [bundle_of("example", &[root])].into_iter().collect();
