@@ -11,6 +11,7 @@
 //! says what the answer to its first words is, with [`UnixConnection::answered_by`].
 
 use std::io::{self, IoSlice};
+use std::ops::{Deref, DerefMut};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,8 +23,8 @@ use tokio::net::UnixStream;
 
 use crate::peer::UnixPeer;
 use crate::process::NoFacts;
-use crate::processes::Processes;
-use crate::sys;
+use crate::processes::{Processes, Table};
+use crate::sys::{self, Descriptors};
 
 /// How much is read ahead to see the end of what was waiting. A client's first words are far less; one that has more to
 /// say than this without an answer is taken to be heard later.
@@ -32,7 +33,7 @@ const AHEAD: usize = 64 * 1024;
 /// A connection of one process. Made by [`UnixListener::accept`](crate::UnixListener::accept).
 #[derive(Debug)]
 pub struct UnixConnection {
-    stream: UnixStream,
+    stream: Socket,
     peer: Peer,
     unix: Arc<UnixPeer>,
     stage: Stage,
@@ -67,7 +68,13 @@ impl UnixConnection {
     ///
     /// `stream` is no Unix socket, or the agent is out of descriptors.
     pub fn new(stream: UnixStream, processes: &Processes) -> io::Result<Self> {
+        let mut stream = Socket {
+            stream: Some(stream),
+            table: Arc::clone(&processes.0),
+            uid: u32::MAX,
+        };
         let unix = UnixPeer::of_connection(stream.as_fd(), processes)?;
+        stream.uid = unix.uid();
         Ok(Self {
             stream,
             peer: Arc::clone(&unix).into_peer(),
@@ -127,7 +134,7 @@ impl UnixConnection {
         let mut buffer = [0; 4096];
         while self.ahead.len() < AHEAD {
             // Not by way of tokio, which may not know yet that something is waiting.
-            match sys::receive(self.stream.as_fd(), &mut buffer) {
+            match sys::receive(self.stream.as_fd(), &mut buffer, self.stream.descriptors()) {
                 Ok(received) if received.bytes == 0 => break,
                 Ok(received) if received.writer != self.unix.pid() => {
                     self.overhear(received.writer);
@@ -170,6 +177,51 @@ impl UnixConnection {
     }
 }
 
+/// The socket of a connection. Descriptors that its peer has sent are closed with it, and that can take as long as the peer
+/// likes; so where the kernel does not refuse them, it is closed where nobody else waits.
+#[derive(Debug)]
+struct Socket {
+    stream: Option<UnixStream>,
+    table: Arc<Table>,
+    uid: u32,
+}
+
+impl Socket {
+    fn descriptors(&self) -> Descriptors {
+        if self.table.features.refuses_descriptors {
+            Descriptors::Refused
+        } else {
+            Descriptors::LookedFor
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.descriptors() == Descriptors::LookedFor
+            && let Some(Ok(stream)) = self.stream.take().map(UnixStream::into_std)
+        {
+            self.table.close(self.uid, stream);
+        }
+    }
+}
+
+impl Deref for Socket {
+    type Target = UnixStream;
+
+    fn deref(&self) -> &UnixStream {
+        self.stream.as_ref().expect(NOT_DROPPED)
+    }
+}
+
+impl DerefMut for Socket {
+    fn deref_mut(&mut self) -> &mut UnixStream {
+        self.stream.as_mut().expect(NOT_DROPPED)
+    }
+}
+
+const NOT_DROPPED: &str = "it is taken when it is dropped";
+
 impl AsyncRead for UnixConnection {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -201,7 +253,7 @@ impl AsyncRead for UnixConnection {
             ready!(this.stream.poll_read_ready(cx))?;
             let from = this.unix.pid();
             let received = this.stream.try_io(Interest::READABLE, || {
-                sys::receive_into(this.stream.as_fd(), into, from)
+                sys::receive_into(this.stream.as_fd(), into, from, this.stream.descriptors())
             });
             match received {
                 Ok(received) if received.bytes == 0 => return Poll::Ready(Ok(())),
@@ -229,7 +281,7 @@ impl AsyncWrite for UnixConnection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_open(cx))?;
-        Pin::new(&mut this.stream).poll_write(cx, bytes)
+        Pin::new(&mut *this.stream).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -239,7 +291,7 @@ impl AsyncWrite for UnixConnection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_open(cx))?;
-        Pin::new(&mut this.stream).poll_write_vectored(cx, bytes)
+        Pin::new(&mut *this.stream).poll_write_vectored(cx, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -247,11 +299,11 @@ impl AsyncWrite for UnixConnection {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        Pin::new(&mut *self.get_mut().stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        Pin::new(&mut *self.get_mut().stream).poll_shutdown(cx)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What this kernel has for knowing processes.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -20,6 +20,9 @@ pub struct KernelFeatures {
     pub peer_pidfd: bool,
     /// `PIDFD_GET_INFO` (Linux 6.13): the ids of a process in one call. Without it `/proc/PID/status` is read.
     pub pidfd_info: bool,
+    /// `SO_PASSRIGHTS` (Linux 6.16): nobody can send descriptors. Without it they are looked for before each reading, and
+    /// connections are closed on threads of their own: to close a descriptor can take as long as its sender likes.
+    pub refuses_descriptors: bool,
     /// How the exec of another program is seen.
     pub image: ImageSight,
     /// `/proc` is there and numbers processes as this process does. Without it only ids are known.
@@ -33,6 +36,7 @@ impl KernelFeatures {
         *DETECTED.get_or_init(|| Self {
             peer_pidfd: has_peer_pidfd(),
             pidfd_info: has_pidfd_info(),
+            refuses_descriptors: can_refuse_descriptors(),
             image: ImageSight::detect(),
             proc: proc_is_ours(Path::new("/proc")),
         })
@@ -43,6 +47,7 @@ impl KernelFeatures {
         Self {
             peer_pidfd: false,
             pidfd_info: false,
+            refuses_descriptors: false,
             image: ImageSight::Environ,
             proc: true,
         }
@@ -50,13 +55,21 @@ impl KernelFeatures {
 }
 
 fn has_peer_pidfd() -> bool {
+    on_a_socket(|socket| sys::peer_pidfd(socket).is_ok())
+}
+
+fn can_refuse_descriptors() -> bool {
+    on_a_socket(|socket| sys::refuse_descriptors(socket).is_ok())
+}
+
+fn on_a_socket(works: impl FnOnce(BorrowedFd<'_>) -> bool) -> bool {
     let pair = socketpair(
         AddressFamily::UNIX,
         SocketType::STREAM,
         SocketFlags::CLOEXEC,
         None,
     );
-    pair.is_ok_and(|(one, _other)| sys::peer_pidfd(one.as_fd()).is_ok())
+    pair.is_ok_and(|(one, _other)| works(one.as_fd()))
 }
 
 fn has_pidfd_info() -> bool {

@@ -107,7 +107,7 @@ impl UnixListener {
     /// The path is taken, or a step failed.
     pub fn bind(options: &BindOptions, processes: Processes) -> Result<Self, BindError> {
         let mut bound = Bound::take(&options.path)?;
-        let socket = bound.listen(options)?;
+        let socket = bound.listen(options, &processes)?;
         let listener = from_owned(socket).map_err(|source| bound.failed("listening on", source))?;
         Ok(Self {
             listener,
@@ -136,7 +136,7 @@ impl UnixListener {
                 "the socket is not listened on",
             ));
         }
-        name_writers(listener.as_fd())?;
+        name_writers(listener.as_fd(), &processes)?;
         Ok(Self {
             listener: from_owned(listener.into())?,
             processes,
@@ -173,10 +173,11 @@ fn from_owned(socket: OwnedFd) -> io::Result<tokio::net::UnixListener> {
 }
 
 /// Has the kernel name the writer of all bytes, and carry no descriptors. Connections inherit it when they are made.
-fn name_writers(socket: BorrowedFd<'_>) -> io::Result<()> {
+fn name_writers(socket: BorrowedFd<'_>, processes: &Processes) -> io::Result<()> {
     set_socket_passcred(socket, true)?;
-    // Before Linux 6.16 they are dropped on receipt.
-    let _unknown_option = sys::refuse_descriptors(socket);
+    if processes.0.features.refuses_descriptors {
+        sys::refuse_descriptors(socket)?;
+    }
     Ok(())
 }
 
@@ -233,7 +234,11 @@ impl Bound {
         })
     }
 
-    fn listen(&mut self, options: &BindOptions) -> Result<OwnedFd, BindError> {
+    fn listen(
+        &mut self,
+        options: &BindOptions,
+        processes: &Processes,
+    ) -> Result<OwnedFd, BindError> {
         let path = self.path.clone();
         let failed = |what| {
             let path = path.clone();
@@ -261,7 +266,7 @@ impl Bound {
             chownat(CWD, &path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
                 .map_err(failed("setting the owner of"))?;
         }
-        name_writers(socket.as_fd()).map_err(|error| self.failed("preparing", error))?;
+        name_writers(socket.as_fd(), processes).map_err(|error| self.failed("preparing", error))?;
         // Nobody could connect until here.
         listen(&socket, BACKLOG).map_err(failed("listening on"))?;
         Ok(socket)

@@ -109,6 +109,10 @@ impl UnixPeer {
         self.credentials.pid
     }
 
+    pub(crate) const fn uid(&self) -> u32 {
+        self.credentials.uid
+    }
+
     pub(crate) const fn table(&self) -> &Arc<Table> {
         &self.table
     }

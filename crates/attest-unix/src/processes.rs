@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -94,6 +96,7 @@ impl Processes {
             held: Mutex::default(),
             watched: Mutex::default(),
             lanes: Lanes::new(LANE_WIDTH),
+            closers: Lanes::new(1),
             digests: Digests::new(),
             names: Names::new(),
         }))
@@ -136,14 +139,19 @@ impl Processes {
         }
     }
 
-    /// How many descriptors are held for processes of this uid, beside those of their connections.
+    /// How many descriptors are held for processes of this uid, beside those of their connections. Connections that take
+    /// long to close count.
     pub fn descriptors_of(&self, uid: u32) -> usize {
-        self.0.held().of_uid.get(&uid).map_or(0, |count| 2 * count)
+        let held = self.0.held();
+        let [processes, closing] = [&held.of_uid, &held.closing_of_uid]
+            .map(|counts| counts.get(&uid).copied().unwrap_or_default());
+        2 * processes + closing
     }
 
     /// How many descriptors are held for all processes, beside those of their connections.
     pub fn descriptors(&self) -> usize {
-        2 * self.0.held().count
+        let held = self.0.held();
+        2 * held.count + held.closing_of_uid.values().sum::<usize>()
     }
 }
 
@@ -153,6 +161,7 @@ pub(crate) struct Table {
     pub(crate) features: KernelFeatures,
     pub(crate) options: ProcessOptions,
     pub(crate) lanes: Lanes,
+    closers: Lanes,
     pub(crate) digests: Digests,
     pub(crate) names: Names,
     epoch: Instant,
@@ -166,6 +175,8 @@ struct Held {
     newest: HashMap<i32, Weak<Process>>,
     of_uid: HashMap<u32, usize>,
     count: usize,
+    /// Connections that are being closed beside everything else.
+    closing_of_uid: HashMap<u32, usize>,
 }
 
 #[derive(Debug, Default)]
@@ -227,12 +238,26 @@ impl Table {
             held.newest.remove(&process.pid);
         }
         held.count -= 1;
-        if let Some(count) = held.of_uid.get_mut(&process.uid) {
-            *count -= 1;
-            if *count == 0 {
-                held.of_uid.remove(&process.uid);
-            }
-        }
+        take_one(&mut held.of_uid, process.uid);
+    }
+
+    /// Closes a connection where nobody else waits, as there may be descriptors in it that take for ever to close.
+    pub(crate) fn close(self: &Arc<Self>, uid: u32, connection: UnixStream) {
+        // That does not touch what is in it.
+        let _closed_by_the_peer = connection.shutdown(Shutdown::Both);
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        *self.held().closing_of_uid.entry(uid).or_default() += 1;
+        let closing = Closing {
+            table: Arc::clone(self),
+            uid,
+        };
+        runtime.spawn(async move {
+            let table = Arc::clone(&closing.table);
+            let close = move || drop((connection, closing));
+            let _shut_down = table.closers.run(uid, close).await;
+        });
     }
 
     /// Milliseconds, from some time on.
@@ -303,6 +328,27 @@ impl Table {
             }
             process.looking.store(false, Relaxed);
         });
+    }
+}
+
+/// A connection that is being closed.
+struct Closing {
+    table: Arc<Table>,
+    uid: u32,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        take_one(&mut self.table.held().closing_of_uid, self.uid);
+    }
+}
+
+fn take_one(counts: &mut HashMap<u32, usize>, uid: u32) {
+    if let Some(count) = counts.get_mut(&uid) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&uid);
+        }
     }
 }
 

@@ -5,7 +5,8 @@ mod socket;
 
 pub(crate) use names::{group_name, user_name};
 pub(crate) use socket::{
-    Credentials, peer_credentials, peer_pidfd, receive, receive_into, refuse_descriptors,
+    Credentials, Descriptors, peer_credentials, peer_pidfd, receive, receive_into,
+    refuse_descriptors,
 };
 
 use std::io;

@@ -102,11 +102,25 @@ pub(crate) fn refuse_descriptors(socket: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether descriptors can come with bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Descriptors {
+    /// The kernel refuses them.
+    Refused,
+    /// They are looked for, and bytes that come with some are left where they are: whoever takes them has to close them,
+    /// which can take for ever.
+    LookedFor,
+}
+
 /// Receives what one process wrote. Never waits.
-pub(crate) fn receive(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<Received> {
+pub(crate) fn receive(
+    socket: BorrowedFd<'_>,
+    into: &mut [u8],
+    descriptors: Descriptors,
+) -> io::Result<Received> {
     // SAFETY: initialised bytes may be seen as bytes that need not be; `receive_raw` writes initialised ones only.
     let into = unsafe { &mut *(std::ptr::from_mut(into) as *mut [MaybeUninit<u8>]) };
-    receive_raw(socket, into)
+    receive_looking(socket, into, descriptors)
 }
 
 /// Receives what one process wrote behind what `into` holds; what another than `from` wrote is dropped.
@@ -114,9 +128,10 @@ pub(crate) fn receive_into(
     socket: BorrowedFd<'_>,
     into: &mut ReadBuf<'_>,
     from: i32,
+    descriptors: Descriptors,
 ) -> io::Result<Received> {
     // SAFETY: `receive_raw` writes initialised bytes only.
-    let received = receive_raw(socket, unsafe { into.unfilled_mut() })?;
+    let received = receive_looking(socket, unsafe { into.unfilled_mut() }, descriptors)?;
     if received.bytes > 0 && received.writer == from {
         // SAFETY: the kernel has written this many bytes from the start of the unfilled part.
         unsafe { into.assume_init(received.bytes) };
@@ -132,7 +147,34 @@ struct Control([MaybeUninit<u8>; CONTROL_LENGTH]);
 // SAFETY: arithmetic on a length.
 const CONTROL_LENGTH: usize = unsafe { libc::CMSG_SPACE(length_of::<libc::ucred>()) } as usize;
 
-fn receive_raw(socket: BorrowedFd<'_>, into: &mut [MaybeUninit<u8>]) -> io::Result<Received> {
+fn receive_looking(
+    socket: BorrowedFd<'_>,
+    into: &mut [MaybeUninit<u8>],
+    descriptors: Descriptors,
+) -> io::Result<Received> {
+    if descriptors == Descriptors::Refused {
+        return Ok(receive_raw(socket, into, 0)?.0);
+    }
+    // No more than was looked at: what came since may have some.
+    let (seen, more_came_along) = receive_raw(socket, into, libc::MSG_PEEK)?;
+    if more_came_along {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "descriptors came with the bytes",
+        ));
+    }
+    if seen.bytes == 0 {
+        return Ok(seen);
+    }
+    Ok(receive_raw(socket, &mut into[..seen.bytes], 0)?.0)
+}
+
+/// Also says whether there was more than the credentials beside the bytes.
+fn receive_raw(
+    socket: BorrowedFd<'_>,
+    into: &mut [MaybeUninit<u8>],
+    flags: libc::c_int,
+) -> io::Result<(Received, bool)> {
     let mut piece = libc::iovec {
         iov_base: into.as_mut_ptr().cast(),
         iov_len: into.len(),
@@ -144,14 +186,15 @@ fn receive_raw(socket: BorrowedFd<'_>, into: &mut [MaybeUninit<u8>]) -> io::Resu
     message.msg_iovlen = 1;
     message.msg_control = control.0.as_mut_ptr().cast();
     message.msg_controllen = CONTROL_LENGTH as _;
-    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    let flags = flags | libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
     // SAFETY: `message` points to one piece and to control space, both alive and of the lengths that it says.
     let bytes = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) };
     let bytes = usize::try_from(bytes).map_err(|_negative| io::Error::last_os_error())?;
-    Ok(Received {
+    let received = Received {
         bytes,
         writer: writer_of(&message),
-    })
+    };
+    Ok((received, message.msg_flags & libc::MSG_CTRUNC != 0))
 }
 
 fn writer_of(message: &libc::msghdr) -> i32 {

@@ -173,19 +173,86 @@ async fn bytes_without_a_name_are_nobodys() {
 
 #[tokio::test]
 async fn descriptors_are_not_taken() {
-    let house = House::new();
-    let mut puppet = Puppet::start();
-    puppet.connect(&house.socket());
-    let mut connection = house.accept().await;
-    house.evidence(&connection.peer().clone()).await;
-    greet(&mut connection).await;
-    let gift = house.program("gift");
-    // Refused to the sender since Linux 6.16, dropped on receipt before.
-    if puppet.ask(&format!("send-descriptor {}", gift.display())) == "ok" {
-        assert_eq!(read(&mut connection).await, "x");
+    for features in kernels() {
+        let house = House::on(features);
+        let mut puppet = Puppet::start();
+        puppet.connect(&house.socket());
+        let mut connection = house.accept().await;
+        house.evidence(&connection.peer().clone()).await;
+        greet(&mut connection).await;
+        let gift = house.program("gift");
+        puppet.order("write before");
+        // Refused to the sender since Linux 6.16, left where they are before.
+        let sent = puppet.ask(&format!("send-descriptor {}", gift.display()));
+        assert_eq!(sent == "ok", !features.refuses_descriptors);
+        if !features.refuses_descriptors {
+            let refused = tokio::io::AsyncReadExt::read(&mut connection, &mut [0; 256]).await;
+            assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+        }
+        let mut open = std::fs::read_dir("/proc/self/fd").unwrap();
+        assert!(
+            !open.any(|fd| std::fs::read_link(fd.unwrap().path()).is_ok_and(|file| file == gift))
+        );
     }
-    let mut open = std::fs::read_dir("/proc/self/fd").unwrap();
-    assert!(!open.any(|fd| std::fs::read_link(fd.unwrap().path()).is_ok_and(|file| file == gift)));
+}
+
+/// A socket that takes long to close: what was sent over it has not arrived.
+fn lingering() -> (std::net::TcpStream, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut slow = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (never_reads, _) = listener.accept().unwrap();
+    slow.set_nonblocking(true).unwrap();
+    while std::io::Write::write(&mut slow, &[0; 65536]).is_ok() {}
+    slow.set_nonblocking(false).unwrap();
+    rustix::net::sockopt::set_socket_linger(&slow, Some(LONG)).unwrap();
+    (slow, never_reads)
+}
+
+const LONG: std::time::Duration = std::time::Duration::from_secs(60);
+
+fn send(over: &std::os::unix::net::UnixStream, gift: std::net::TcpStream) {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = rustix::net::SendAncillaryBuffer::new(&mut space);
+    let fds = [std::os::fd::AsFd::as_fd(&gift)];
+    assert!(control.push(rustix::net::SendAncillaryMessage::ScmRights(&fds)));
+    let bytes = [std::io::IoSlice::new(b"x")];
+    rustix::net::sendmsg(over, &bytes, &mut control, rustix::net::SendFlags::empty()).unwrap();
+}
+
+#[tokio::test]
+async fn a_descriptor_that_takes_long_to_close_holds_up_nobody() {
+    let start = tokio::time::Instant::now();
+    let house = House::on(plastron_attest_unix::KernelFeatures::least());
+    let processes = house.listener.processes().clone();
+    let uid = rustix::process::geteuid().as_raw();
+    let mut ends = Vec::new();
+    for is_read in [true, false] {
+        let peer = std::os::unix::net::UnixStream::connect(house.socket()).unwrap();
+        let mut connection = house.accept().await;
+        house.evidence(&connection.peer().clone()).await;
+        greet(&mut connection).await;
+        let (slow, never_reads) = lingering();
+        send(&peer, slow);
+        if is_read {
+            let refused = tokio::io::AsyncReadExt::read(&mut connection, &mut [0; 256]).await;
+            assert!(refused.is_err());
+        }
+        drop(connection);
+        // Its peer learns of the end at once.
+        assert_eq!(std::io::Read::read(&mut &peer, &mut [0; 8]).unwrap(), 8);
+        assert_eq!(std::io::Read::read(&mut &peer, &mut [0; 8]).unwrap(), 0);
+        ends.push(never_reads);
+    }
+    assert_eq!(
+        processes.descriptors_of(uid),
+        2,
+        "they count until they are closed"
+    );
+    assert!(start.elapsed() < LONG / 2);
+    drop(ends);
+    while processes.descriptors_of(uid) > 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
