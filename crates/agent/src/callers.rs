@@ -19,6 +19,9 @@ use tokio::sync::watch;
 
 use crate::{Registry, audit::CallerFragment, clock::Clock, registry::Entitled};
 
+/// How long a stream or a call waits for a look that entries ask for which are new, before it goes by what was seen before.
+const LOOK_WITHIN: Duration = Duration::from_millis(50);
+
 /// One connection's caller.
 pub(crate) struct Caller {
     peer: Peer,
@@ -31,14 +34,20 @@ pub(crate) struct Caller {
 /// What is known of a caller.
 pub(crate) struct Known {
     pub(crate) evidence: Evidence,
+    /// What was looked for.
+    interest: Arc<Interest>,
     /// How an audit record names the caller.
     pub(crate) fragment: CallerFragment,
 }
 
 impl Known {
-    fn new(evidence: Evidence) -> Arc<Self> {
+    fn new(evidence: Evidence, interest: Arc<Interest>) -> Arc<Self> {
         let fragment = CallerFragment::new(&evidence.facts, &evidence.selectors);
-        Arc::new(Self { evidence, fragment })
+        Arc::new(Self {
+            evidence,
+            interest,
+            fragment,
+        })
     }
 }
 
@@ -67,6 +76,16 @@ impl Caller {
         self.spoken.store(spoken, Relaxed);
         spoken
     }
+}
+
+/// What a caller is entitled to, of which the receiver has then told. Where the entries ask for facts that it was not looked
+/// at for, this waits a moment for the look that is under way: by what was seen before, it could lose what it has.
+pub(crate) async fn settled(entitled: &mut watch::Receiver<Entitled>) -> Entitled {
+    let settled = entitled.wait_for(|entitled| !entitled.provisional);
+    if let Ok(Ok(settled)) = tokio::time::timeout(LOOK_WITHIN, settled).await {
+        return settled.clone();
+    }
+    entitled.borrow_and_update().clone()
 }
 
 impl std::fmt::Debug for Caller {
@@ -127,7 +146,7 @@ impl Callers {
         let evidence = self.attest(&peer, registry.interest()).await?;
         let caller = Arc::new(Caller {
             peer,
-            known: ArcSwap::new(Known::new(evidence)),
+            known: ArcSwap::new(Known::new(evidence, registry.interest().clone())),
             entitled: watch::Sender::default(),
             spoken: AtomicBool::new(false),
         });
@@ -216,7 +235,7 @@ impl Callers {
             match self.attest(&caller.peer, registry.interest()).await {
                 Ok(evidence) => self.learn(caller, evidence, registry.interest()),
                 Err(error) => {
-                    tracing::debug!(pid = caller.peer.pid, %error, "caller not looked at again")
+                    tracing::debug!(pid = caller.peer.pid, %error, "caller not looked at again");
                 }
             }
         }))
@@ -250,12 +269,12 @@ impl Callers {
     }
 
     /// Takes what a caller was seen to be, unless entries are in force by now for which others look at it.
-    fn learn(&self, caller: &Caller, evidence: Evidence, interest: &Interest) {
+    fn learn(&self, caller: &Caller, evidence: Evidence, interest: &Arc<Interest>) {
         caller.entitled.send_if_modified(|standing| {
             if self.registry.load().interest() != interest {
                 return false;
             }
-            caller.known.store(Known::new(evidence));
+            caller.known.store(Known::new(evidence, interest.clone()));
             self.entitle_under_lock(caller, standing, &mut Matched::default())
         });
     }
@@ -279,7 +298,7 @@ impl Callers {
         }
         let known = caller.known.load();
         let selectors = &known.evidence.selectors;
-        let entitled = match matched.entitled.get(selectors) {
+        let mut entitled = match matched.entitled.get(selectors) {
             Some(entitled) => entitled.clone(),
             None => {
                 let entitled = registry.entitled(&known.evidence, self.clock.now());
@@ -287,6 +306,7 @@ impl Callers {
                 entitled
             }
         };
+        entitled.provisional = !known.interest.covers(registry.interest());
         let changed = *standing != entitled;
         if changed {
             *standing = entitled;
@@ -470,7 +490,7 @@ mod tests {
         asked.recv().await.unwrap().send(evidence()).unwrap();
         let caller = admitted.await.unwrap();
         assert_eq!(caller.entitled().borrow().entries.len(), 1);
-        callers.learn(&caller, Evidence::default(), &Interest::default());
+        callers.learn(&caller, Evidence::default(), &Arc::default());
         assert_eq!(caller.known().evidence.selectors, evidence().selectors);
         callers.learn(&caller, Evidence::default(), callers.registry().interest());
         assert!(caller.entitled().borrow().entries.is_empty());

@@ -12,14 +12,14 @@ use plastron_id::TrustDomain;
 pub struct Registry {
     index: EntryIndex,
     foreign: BundleSet,
-    interest: Interest,
+    interest: Arc<Interest>,
 }
 
 impl Registry {
     /// A snapshot of these entries, in the operator's order, and the bundles of foreign trust domains.
     pub fn new(entries: impl IntoIterator<Item = RegistrationEntry>, foreign: BundleSet) -> Self {
         let index = EntryIndex::new(entries);
-        let interest = Interest::of(index.selectors());
+        let interest = Arc::new(Interest::of(index.selectors()));
         Self {
             index,
             foreign,
@@ -38,7 +38,7 @@ impl Registry {
     }
 
     /// Which sorts of selectors any entry asks for.
-    pub fn interest(&self) -> &Interest {
+    pub fn interest(&self) -> &Arc<Interest> {
         &self.interest
     }
 
@@ -51,6 +51,7 @@ impl Registry {
         Entitled {
             entries: entries.into(),
             of_program,
+            provisional: false,
         }
     }
 }
@@ -62,6 +63,8 @@ pub(crate) struct Entitled {
     pub(crate) entries: Arc<[Arc<RegistrationEntry>]>,
     /// Some of them hang on the caller's program, so they wait until it has spoken.
     pub(crate) of_program: bool,
+    /// There may be more: the entries ask for facts that the caller was not looked at for, and another look is under way.
+    pub(crate) provisional: bool,
 }
 
 impl Entitled {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::{
     agent::Core,
     answers::{Content, Release, TopicKey},
-    callers::Caller,
+    callers::{Caller, settled},
     refusal,
     registry::Entitled,
 };
@@ -57,7 +57,7 @@ impl Stream {
         call: Call,
     ) -> Result<Self, Refusal> {
         let mut entitled = caller.entitled();
-        let standing = entitled.borrow_and_update().clone();
+        let standing = settled(&mut entitled).await;
         let key = core.topic(&caller, call, &standing).await?;
         let content = core.answers.watch(key.clone());
         Ok(Self {
@@ -74,7 +74,7 @@ impl Stream {
     /// Follows the caller's entitlement to another answer, or to none.
     async fn reconsider(&mut self) -> Result<(), Refusal> {
         self.stale = true;
-        let standing = self.entitled.borrow_and_update().clone();
+        let standing = settled(&mut self.entitled).await;
         let key = self.core.topic(&self.caller, self.call, &standing).await?;
         if key != self.key {
             self.content = self.core.answers.watch(key.clone());
@@ -179,7 +179,7 @@ impl Core {
     ) -> Result<watch::Receiver<Entitled>, Refusal> {
         let mut entitled = caller.entitled();
         loop {
-            let standing = entitled.borrow_and_update().clone();
+            let standing = settled(&mut entitled).await;
             self.entitle(caller, call, &standing, to_anybody).await?;
             // Waiting for its program can take longer than the entitlement lasts.
             if !entitled.has_changed().unwrap_or(false) {

@@ -455,6 +455,31 @@ async fn an_entry_that_asks_for_more_than_was_looked_at_reaches_open_streams() {
 }
 
 #[tokio::test]
+async fn a_caller_keeps_its_stream_when_its_entry_gives_way_to_one_on_another_fact() {
+    let agent = serve([mine("/cart").build().unwrap()]);
+    let mut client = agent.client().await;
+    let opened = client.fetch_x509svid(X509svidRequest {}).await;
+    let mut stream = opened.unwrap().into_inner();
+    next(&mut stream).await.unwrap();
+    let path = format!("unix:path:{}", std::env::current_exe().unwrap().display());
+    let selectors = [format!("unix:uid:{}", own_uid()), path];
+    let on_path = entry("/tested", &selectors.each_ref().map(String::as_str));
+    agent.replace([on_path.build().unwrap()]).await;
+    let request = JwtsvidRequest {
+        audience: vec!["bank".into()],
+        spiffe_id: String::new(),
+    };
+    let tokens = client.fetch_jwtsvid(request).await.unwrap().into_inner();
+    // WAPI-19 −: at no moment without an entitlement, so nothing is denied.
+    for id in [
+        &tokens.svids[0].spiffe_id,
+        &next(&mut stream).await.unwrap().svids[0].spiffe_id,
+    ] {
+        assert_eq!(id, "spiffe://example.org/tested");
+    }
+}
+
+#[tokio::test]
 async fn foreign_bundles_go_with_the_entries_that_federate() {
     let partner = serve([mine("/x").build().unwrap()]);
     let foreign = {

@@ -39,6 +39,15 @@ impl Interest {
         Self(Scope::Names(names))
     }
 
+    /// Whether everything that matters to `other` matters here too: whoever looked for this need not look again for that.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Scope::All, _) => true,
+            (Scope::Names(_), Scope::All) => false,
+            (Scope::Names(these), Scope::Names(others)) => these.is_superset(others),
+        }
+    }
+
     /// Whether selectors of this kind and name matter: `wants("unix", "sha256")`.
     pub fn wants(&self, kind: &str, name: &str) -> bool {
         match &self.0 {
@@ -79,6 +88,26 @@ mod tests {
             assert_eq!(interest.wants(kind, name), want, "{kind}:{name}");
             assert!(Interest::all().wants(kind, name));
             assert!(!Interest::default().wants(kind, name));
+        }
+    }
+
+    #[test]
+    fn who_looked_for_more_need_not_look_again_for_less() {
+        let of = |texts: &[&str]| {
+            let selectors: Vec<Selector> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            Interest::of(&selectors)
+        };
+        let (less, more) = (of(&["unix:uid:1"]), of(&["unix:uid:2", "unix:path:/a"]));
+        for (of, other, want) in [
+            (&more, &less, true),
+            (&less, &more, false),
+            (&less, &less, true),
+            (&Interest::all(), &more, true),
+            (&more, &Interest::all(), false),
+            (&Interest::default(), &less, false),
+            (&less, &Interest::default(), true),
+        ] {
+            assert_eq!(of.covers(other), want, "{of:?} {other:?}");
         }
     }
 }
