@@ -164,7 +164,7 @@ impl Agent {
         let server = Server::new(service.clone(), service, limits)
             .service(admin, proto::FILE_DESCRIPTOR_SET);
         self.core.metrics.serve(server.stats());
-        let giving_back = memory::give_back(server.stats(), self.core.arrivals.clone());
+        let giving_back = memory::give_back(self.core.clone(), server.stats());
         tokio::select! {
             () = server.serve(Incoming(listener), shutdown) => {}
             () = giving_back => {}

@@ -120,6 +120,13 @@ struct Connected {
     sweep_at: usize,
 }
 
+impl Connected {
+    fn sweep(&mut self) {
+        self.callers.retain(|caller| caller.strong_count() > 0);
+        self.sweep_at = (self.callers.len() * 2).max(64);
+    }
+}
+
 impl Callers {
     pub(crate) fn new(
         attestors: Vec<Box<dyn WorkloadAttestor>>,
@@ -167,8 +174,7 @@ impl Callers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if connected.callers.len() >= connected.sweep_at {
-            connected.callers.retain(|caller| caller.strong_count() > 0);
-            connected.sweep_at = (connected.callers.len() * 2).max(64);
+            connected.sweep();
         }
         connected.callers.push(Arc::downgrade(caller));
     }
@@ -249,6 +255,16 @@ impl Callers {
             .iter()
             .filter(|caller| self.entitle(caller, &mut matched))
             .count()
+    }
+
+    /// Forgets those that are gone. What is left of each would hold a page of memory that is free otherwise.
+    pub(crate) fn forget_gone(&self) {
+        let mut connected = self
+            .connected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        connected.sweep();
+        connected.callers.shrink_to_fit();
     }
 
     fn connected(&self) -> Vec<Arc<Caller>> {
