@@ -16,7 +16,7 @@ mod file;
 
 use std::{
     fs::{DirBuilder, File, OpenOptions},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -54,7 +54,7 @@ impl DataDir {
     ///
     /// # Errors
     ///
-    /// A directory that others can write to, or that another agent holds, or that cannot be made.
+    /// A directory that others own or can write to, or that another agent holds, or that cannot be made.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
         let path = path.into();
         let failed = |doing| {
@@ -70,11 +70,11 @@ impl DataDir {
             .mode(0o700)
             .create(&path)
             .map_err(failed("make"))?;
-        let mode = path
-            .metadata()
-            .map_err(failed("look at"))?
-            .permissions()
-            .mode();
+        let metadata = path.metadata().map_err(failed("look at"))?;
+        let (mode, uid) = (metadata.mode(), metadata.uid());
+        if !file::is_ours(uid) {
+            return Err(KeyFileError::Foreign { path, uid });
+        }
         if mode & 0o022 != 0 {
             return Err(KeyFileError::Exposed {
                 path,

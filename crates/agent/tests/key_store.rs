@@ -227,6 +227,21 @@ fn a_store_that_fails_leaves_what_was_there() {
 }
 
 #[test]
+fn a_directory_of_somebody_else_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state");
+    std::fs::create_dir(&path).unwrap();
+    if std::os::unix::fs::chown(&path, Some(12345), None).is_err() {
+        println!("not permitted to give it away: skipped");
+        return;
+    }
+    assert!(matches!(
+        DataDir::open(&path),
+        Err(KeyFileError::Foreign { uid: 12345, .. })
+    ));
+}
+
+#[test]
 fn one_agent_at_a_time_holds_a_directory() {
     let stored = Stored::new();
     let first = DataDir::open(stored.path()).unwrap();

@@ -125,7 +125,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeyFileErr
         });
     }
     let uid = metadata.uid();
-    if uid != 0 && uid != rustix::process::geteuid().as_raw() {
+    if !is_ours(uid) {
         return Err(KeyFileError::Foreign {
             path: path.to_owned(),
             uid,
@@ -138,6 +138,11 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeyFileErr
     let mut content = Zeroizing::new(Vec::with_capacity(metadata.len() as usize + 1));
     file.take(MOST).read_to_end(&mut content).map_err(failed)?;
     Ok(Some(content))
+}
+
+/// Whether what belongs to `uid` is in no other hands than the agent's and root's.
+pub(super) fn is_ours(uid: u32) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw()
 }
 
 /// Reads a document of this format.
