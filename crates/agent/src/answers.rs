@@ -393,7 +393,8 @@ impl Desk {
                     svids.push(proto::X509svid {
                         spiffe_id: entry.spiffe_id.as_str().to_owned(),
                         x509_svid: svid.chain.clone().into(),
-                        x509_svid_key: svid.key.to_vec().into(),
+                        // Wiped like the one that is held.
+                        x509_svid_key: bytes::Bytes::from_owner(svid.key.clone()),
                         bundle: bundle.clone(),
                         hint: entry.hint.to_string(),
                     });
