@@ -14,8 +14,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop;
 
-/// A connection that is read with its authorities mended.
+/// A connection that is read with its authorities mended, and in turn with others: what a task may do at a time counts
+/// bytes, not readings.
 #[derive(Debug)]
 pub(crate) struct Mended<T> {
     io: T,
@@ -37,9 +39,17 @@ impl<T: AsyncRead + Unpin> AsyncRead for Mended<T> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let turn = ready!(coop::poll_proceed(cx));
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        self.frames.mend(&mut buf.filled_mut()[before..]);
+        turn.made_progress();
+        let read = &mut buf.filled_mut()[before..];
+        for _ in 0..read.len() / PIECE {
+            if let Poll::Ready(turn) = coop::poll_proceed(cx) {
+                turn.made_progress();
+            }
+        }
+        self.frames.mend(read);
         Poll::Ready(Ok(()))
     }
 }
@@ -90,6 +100,10 @@ struct Frames {
     padding: u32,
     header: Header,
 }
+
+/// Bytes that count as much as one operation of Tokio's, of which a task may do some hundred before others get their turn.
+/// Reading at most that much of ever so small frames takes less than a millisecond.
+const PIECE: usize = 256;
 
 const PREFACE_LEN: u32 = 24;
 const HEAD_LEN: usize = 9;
@@ -328,6 +342,42 @@ fn whole(of: Integer, value: u32) -> Header {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Sends frames that mean nothing, as fast as they are read.
+    struct Flood;
+
+    impl AsyncRead for Flood {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            buf.put_slice(&[0; 900]);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn who_floods_gives_others_their_turn() {
+        let mut mended = Mended::new(Flood);
+        for _ in 0..3 {
+            let read = std::future::poll_fn(|cx| {
+                let mut read = 0;
+                while read < 1 << 20 {
+                    let mut space = [0; 1000];
+                    let mut buf = ReadBuf::new(&mut space);
+                    if Pin::new(&mut mended).poll_read(cx, &mut buf).is_pending() {
+                        break;
+                    }
+                    read += buf.filled().len();
+                }
+                Poll::Ready(read)
+            });
+            let read = read.await;
+            assert!((1..=64 * 1024).contains(&read), "{read} bytes at one go");
+            tokio::task::yield_now().await;
+        }
+    }
 
     /// What grpcio 1.85 sends on `unix:///tmp/a/b.sock`, from its preface to the second request on the connection.
     fn c_core() -> Vec<u8> {
