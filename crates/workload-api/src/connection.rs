@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -110,6 +111,9 @@ impl Drop for OpenCall {
     }
 }
 
+/// What is longer is no limit, and at some length no time that can be named.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
 /// Attests the peer of `io` and serves it.
 pub(crate) async fn serve<A, N>(shared: Arc<Shared<A, N>>, io: A::Connection, slot: Slot)
 where
@@ -119,7 +123,7 @@ where
     shared.stats.connections.fetch_add(1, Relaxed);
     let _open = OpenConnection(Arc::clone(&shared.stats));
     // What happens once is boxed, so that the task is no larger than what it is most of its life.
-    let deadline = Instant::now() + shared.limits.request_time;
+    let deadline = Instant::now() + shared.limits.request_time.min(LONGEST);
     let Some((h2, connection)) = Box::pin(open(shared, io, slot, deadline)).await else {
         return;
     };

@@ -75,6 +75,17 @@ async fn who_is_not_attested_in_time_is_told_so_and_recorded() {
 }
 
 #[tokio::test]
+async fn time_without_end_is_time_enough() {
+    let served = serve(Limits {
+        request_time: Duration::MAX,
+        flush_time: Duration::MAX,
+        ..Limits::default()
+    });
+    let mut svids = watch(&served).await;
+    assert!(within(svids.message()).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn a_slow_attestation_holds_up_nobody_else() {
     let served = serve(Limits::default());
     *served.stage.attested.lock().unwrap() = None;
