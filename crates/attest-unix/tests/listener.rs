@@ -28,6 +28,21 @@ fn assert_in_use(outcome: Result<UnixListener, BindError>) {
 }
 
 #[tokio::test]
+async fn a_pipe_in_the_place_of_the_lock_is_no_reason_to_wait() {
+    let (_dir, path) = place();
+    let lock = path.with_extension("sock.lock");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &lock, 0o666.into()).unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let runtime = tokio::runtime::Handle::current();
+    std::thread::spawn(move || {
+        let _runtime = runtime.enter();
+        tell.send(bind(&path).map(drop))
+    });
+    let bound = told.recv_timeout(std::time::Duration::from_secs(10));
+    assert!(matches!(bound.unwrap(), Err(BindError::Failed { .. })));
+}
+
+#[tokio::test]
 async fn the_socket_has_the_mode_and_the_owner_that_it_was_given() {
     let may_give_away = rustix::thread::capabilities(None).is_ok_and(|sets| {
         sets.effective
