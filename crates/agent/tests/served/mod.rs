@@ -116,7 +116,7 @@ pub(crate) fn serve_differently(
         async move {
             agent
                 .serve(listener, Limits::for_descriptors(1024), own_uid(), async {
-                    drop(stopped.await)
+                    drop(stopped.await);
                 })
                 .await;
         }
