@@ -69,6 +69,7 @@ impl UnixConnection {
     /// `stream` is no Unix socket, or the agent is out of descriptors.
     pub fn new(stream: UnixStream, processes: &Processes) -> io::Result<Self> {
         let mut stream = Socket {
+            descriptors: Descriptors::on(stream.as_fd()),
             stream: Some(stream),
             table: Arc::clone(&processes.0),
             uid: u32::MAX,
@@ -134,7 +135,7 @@ impl UnixConnection {
         let mut buffer = [0; 4096];
         while self.ahead.len() < AHEAD {
             // Not by way of tokio, which may not know yet that something is waiting.
-            match sys::receive(self.stream.as_fd(), &mut buffer, self.stream.descriptors()) {
+            match sys::receive(self.stream.as_fd(), &mut buffer, self.stream.descriptors) {
                 Ok(received) if received.bytes == 0 => break,
                 Ok(received) if received.writer != self.unix.pid() => {
                     self.overhear(received.writer);
@@ -182,23 +183,15 @@ impl UnixConnection {
 #[derive(Debug)]
 struct Socket {
     stream: Option<UnixStream>,
+    /// Some may have come before its listener began to refuse them, which the socket then does not.
+    descriptors: Descriptors,
     table: Arc<Table>,
     uid: u32,
 }
 
-impl Socket {
-    fn descriptors(&self) -> Descriptors {
-        if self.table.features.refuses_descriptors {
-            Descriptors::Refused
-        } else {
-            Descriptors::LookedFor
-        }
-    }
-}
-
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.descriptors() == Descriptors::LookedFor
+        if self.descriptors == Descriptors::LookedFor
             && let Some(Ok(stream)) = self.stream.take().map(UnixStream::into_std)
         {
             self.table.close(self.uid, stream);
@@ -253,7 +246,7 @@ impl AsyncRead for UnixConnection {
             ready!(this.stream.poll_read_ready(cx))?;
             let from = this.unix.pid();
             let received = this.stream.try_io(Interest::READABLE, || {
-                sys::receive_into(this.stream.as_fd(), into, from, this.stream.descriptors())
+                sys::receive_into(this.stream.as_fd(), into, from, this.stream.descriptors)
             });
             match received {
                 Ok(received) if received.bytes == 0 => return Poll::Ready(Ok(())),

@@ -112,6 +112,29 @@ pub(crate) enum Descriptors {
     LookedFor,
 }
 
+impl Descriptors {
+    /// As it is on a socket that was accepted.
+    pub(crate) fn on(socket: BorrowedFd<'_>) -> Self {
+        let mut passed: libc::c_int = 1;
+        let mut length = length_of::<libc::c_int>();
+        // SAFETY: `passed` is `length` bytes to write to.
+        let done = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                SO_PASSRIGHTS,
+                (&raw mut passed).cast(),
+                &raw mut length,
+            )
+        };
+        if done == 0 && passed == 0 {
+            Self::Refused
+        } else {
+            Self::LookedFor
+        }
+    }
+}
+
 /// Receives what one process wrote. Never waits.
 pub(crate) fn receive(
     socket: BorrowedFd<'_>,

@@ -274,3 +274,26 @@ async fn the_end_of_a_connection_is_read_after_all_that_came_before() {
         Err(PeerLost::Exited)
     );
 }
+
+#[tokio::test]
+async fn a_descriptor_that_was_sent_before_the_agent_came_holds_up_nobody() {
+    let start = tokio::time::Instant::now();
+    let house = House::new();
+    let path = house.path("systemd.sock");
+    let held = StdListener::bind(&path).unwrap();
+    rustix::net::sockopt::set_socket_passcred(&held, true).unwrap();
+    let peer = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let (slow, never_reads) = lingering();
+    send(&peer, slow);
+    let processes = house.listener.processes().clone();
+    let listener = UnixListener::from_std(held, processes.clone()).unwrap();
+    let mut connection = listener.accept().await.unwrap();
+    let refused = tokio::io::AsyncReadExt::read(&mut connection, &mut [0; 256]).await;
+    assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+    drop(connection);
+    assert!(start.elapsed() < LONG / 2);
+    drop(never_reads);
+    while processes.descriptors() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
