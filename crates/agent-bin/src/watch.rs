@@ -30,8 +30,8 @@ pub(crate) struct Watcher {
     files: BTreeSet<PathBuf>,
     folders: HashMap<i32, Folder>,
     by_path: HashMap<PathBuf, i32>,
-    /// What was read and not told yet.
-    news: BTreeMap<PathBuf, News>,
+    /// What was read and not told yet, and by which watch.
+    news: BTreeMap<PathBuf, (News, i32)>,
 }
 
 /// A watched folder: which names in it matter, and to which files.
@@ -92,7 +92,7 @@ impl Watcher {
             if !self.news.is_empty() {
                 // Give what was moved away the time to be replaced.
                 let replaced = async {
-                    while self.news.values().all(|what| *what == News::Gone) {
+                    while self.news.values().all(|(what, _)| *what == News::Gone) {
                         self.next_events().await;
                     }
                 };
@@ -140,7 +140,8 @@ impl Watcher {
     fn take(&mut self, watch: i32, flags: ReadFlags, name: Option<&OsStr>) {
         let news = &mut self.news;
         if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
-            news.extend(self.files.iter().map(|file| (file.clone(), News::There)));
+            let there = |file: &PathBuf| (file.clone(), (News::There, watch));
+            news.extend(self.files.iter().map(there));
             return;
         }
         let Some(folder) = self.folders.get(&watch) else {
@@ -149,7 +150,7 @@ impl Watcher {
         // The folder itself was moved or removed: what its names led to is elsewhere now.
         if flags.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::IGNORED) {
             for file in folder.names.values().flatten() {
-                news.entry(file.clone()).or_insert(News::Gone);
+                news.entry(file.clone()).or_insert((News::Gone, watch));
             }
             if flags.contains(ReadFlags::IGNORED) {
                 self.by_path.remove(&folder.path);
@@ -168,7 +169,12 @@ impl Watcher {
             News::There
         };
         for file in files {
-            news.insert(file.clone(), what);
+            // A link was switched, and then the folder was removed that it had led to.
+            let left_behind = what == News::Gone
+                && matches!(news.get(file), Some((News::There, other)) if *other != watch);
+            if !left_behind {
+                news.insert(file.clone(), (what, watch));
+            }
         }
     }
 
@@ -372,6 +378,24 @@ mod tests {
         // The file behind the link is watched where it really is.
         fs::write(scene.path("..4/agent.toml"), "in place").unwrap();
         told(&mut watcher).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_switched_link_is_told_at_once_though_the_folder_behind_it_goes() {
+        let scene = Scene::new();
+        scene.switch("1", "one");
+        let file = scene.path("agent.toml");
+        symlink("..data/agent.toml", &file).unwrap();
+        let mut watcher = Watcher::new([file.clone()]).unwrap();
+        let start = tokio::time::Instant::now();
+        for version in ["2", "3", "4"] {
+            let before = fs::read_link(scene.path("..data")).unwrap();
+            scene.switch(version, version);
+            fs::remove_dir_all(scene.temp.path().join(before)).unwrap();
+            assert_eq!(told(&mut watcher).await, BTreeSet::from([file.clone()]));
+        }
+        // Time passes only where something waits for it.
+        assert_eq!(start.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test]
