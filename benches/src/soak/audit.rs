@@ -1,6 +1,6 @@
 //! Whether the audit tells of everything that was received.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -24,7 +24,7 @@ struct Record {
 pub(crate) struct Releases {
     pub(crate) x509: u64,
     pub(crate) jwt: u64,
-    each: HashSet<(Process, String)>,
+    each: HashMap<(Process, String), u64>,
 }
 
 impl Releases {
@@ -43,17 +43,17 @@ impl Releases {
                 _ => continue,
             };
             if let (Some(pid), Some(credential)) = (record.pid, credential) {
-                self.each.insert((pid, significant(&credential).to_owned()));
+                let key = (pid, significant(&credential).to_owned());
+                *self.each.entry(key).or_default() += 1;
             }
         }
         Ok(())
     }
 
-    /// Whether this credential was given to this process.
-    pub(crate) fn has(&self, received: &(Process, String)) -> bool {
-        let (process, credential) = received;
-        self.each
-            .contains(&(*process, significant(credential).to_owned()))
+    /// How often this credential was given to this process.
+    pub(crate) fn times(&self, process: Process, credential: &str) -> u64 {
+        let key = (process, significant(credential).to_owned());
+        self.each.get(&key).copied().unwrap_or_default()
     }
 }
 

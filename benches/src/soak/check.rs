@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::client::Message;
 use crate::judge::{Authorities, REACH, RETRY};
 use crate::moment::{self, Moment};
-use crate::news::{News, Shown, Teller, digest};
+use crate::news::{Shown, Teller, digest};
 use crate::rule::Rule;
 use crate::versions::{JWT_SVID_TTL, TRUST_DOMAIN, version_of};
 
@@ -39,19 +39,22 @@ type Newest = watch::Sender<Option<Arc<Bundle>>>;
 #[derive(Debug, Default)]
 struct Verified {
     bundle: Option<(Bytes, Arc<Bundle>)>,
-    /// From when until when a chain verifies with a bundle.
-    windows: HashMap<(Bytes, Bytes), Window>,
+    /// Chains, by what they were verified with.
+    chains: HashMap<(Bytes, Bytes), Arc<Chain>>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Window {
+/// A chain that verifies with some bundle, from when until when.
+#[derive(Debug)]
+struct Chain {
+    id: String,
+    serial: String,
     from: UnixTime,
     until: UnixTime,
     leaf_ends: UnixTime,
 }
 
 /// What a message comes to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) shown: Shown,
     /// When the first of its SVIDs expires.
@@ -102,6 +105,7 @@ impl Checker {
         let shown = Shown {
             version: None,
             ids: 0,
+            serials: Vec::new(),
             authorities: authorities(&bundle),
         };
         newest.send_replace(Some(bundle));
@@ -115,13 +119,13 @@ impl Checker {
         let first = response.svids.first().ok_or("a response without SVIDs")?;
         let bundle = self.bundle_beside(&first.bundle)?;
         let now = moment::seconds();
-        let mut ends = Vec::new();
+        let mut chains = Vec::new();
         for svid in &response.svids {
             if svid.bundle != first.bundle {
                 return Err("two bundles of one trust domain in one response".to_owned());
             }
-            let window = self.verify(svid, &bundle)?;
-            let (from, until) = (window.from.as_secs(), window.until.as_secs());
+            let chain = self.verify(svid, &bundle)?;
+            let (from, until) = (chain.from.as_secs(), chain.until.as_secs());
             if !(from..=until).contains(&now.as_secs()) {
                 return Err(format!(
                     "{} is valid from {from} until {until}, and it is {}",
@@ -129,16 +133,18 @@ impl Checker {
                     now.as_secs()
                 ));
             }
-            if window.until < window.leaf_ends {
+            if chain.until < chain.leaf_ends {
                 return Err(format!("{} outlives its authority", svid.spiffe_id));
             }
-            ends.push(window.leaf_ends);
+            self.teller.received(&chain.serial);
+            chains.push(chain);
         }
         let ids = response.svids.iter().map(|svid| svid.spiffe_id.as_str());
         let mut versions = ids.clone().filter_map(version_of);
         let shown = Shown {
             version: versions.next(),
             ids: digest(ids),
+            serials: chains.iter().map(|chain| chain.digests()).collect(),
             authorities: authorities_x509(&bundle),
         };
         if versions.next().is_some() {
@@ -150,7 +156,7 @@ impl Checker {
         }
         Ok(Seen {
             shown,
-            expires: ends.into_iter().min(),
+            expires: chains.iter().map(|chain| chain.leaf_ends).min(),
         })
     }
 
@@ -166,11 +172,11 @@ impl Checker {
         Ok(bundle)
     }
 
-    /// When a chain is valid. Signatures are checked once for a chain and a bundle.
-    fn verify(self: &Arc<Self>, svid: &X509svid, bundle: &Bundle) -> Result<Window, String> {
+    /// Verifies a chain. Signatures are checked once for a chain and a bundle.
+    fn verify(self: &Arc<Self>, svid: &X509svid, bundle: &Bundle) -> Result<Arc<Chain>, String> {
         let key = (svid.x509_svid.clone(), svid.bundle.clone());
-        if let Some(window) = self.verified().windows.get(&key) {
-            return Ok(*window);
+        if let Some(chain) = self.verified().chains.get(&key) {
+            return Ok(chain.clone());
         }
         let chain = verify_chain(&svid.x509_svid, bundle)
             .map_err(|error| format!("{}: {error}", svid.spiffe_id))?;
@@ -179,18 +185,17 @@ impl Checker {
         }
         X509Svid::parse(&svid.x509_svid, &svid.x509_svid_key, &AwsLc)
             .map_err(|error| format!("{}: {error}", svid.spiffe_id))?;
+        let chain = Arc::new(chain);
         let mut verified = self.verified();
-        if verified.windows.len() >= KEPT {
-            verified.windows.clear();
+        if verified.chains.len() >= KEPT {
+            verified.chains.clear();
         }
-        if !verified.windows.keys().any(|(known, _)| *known == key.0) {
-            let credential = chain.serial;
-            self.teller.tell(&News::Got { credential });
-            let (checker, der) = (self.clone(), key.0.clone());
+        if !verified.chains.keys().any(|(known, _)| *known == key.0) {
+            let (checker, der, chain) = (self.clone(), key.0.clone(), chain.clone());
             tokio::spawn(async move { checker.verify_as_peer(&der, &chain.id).await });
         }
-        verified.windows.insert(key, chain.window);
-        Ok(chain.window)
+        verified.chains.insert(key, chain.clone());
+        Ok(chain)
     }
 
     /// Does what the other end of a connection does, which has a bundle from its own stream.
@@ -223,9 +228,8 @@ impl Checker {
         let found = found.await.and_then(|verified| {
             let claims = verified.claims();
             let text = |name: &str| claims.get(name).and_then(|claim| claim.as_str());
-            let id = text("jti").ok_or("a token without jti")?;
-            let credential = id.to_owned();
-            self.teller.tell(&News::Got { credential });
+            self.teller
+                .received(text("jti").ok_or("a token without jti")?);
             let ends = verified.expires_at().as_secs();
             if ends > now.as_secs() + JWT_SVID_TTL + 1 {
                 return Err(format!(
@@ -276,11 +280,11 @@ async fn in_time<T>(
     }
 }
 
-/// A chain that verifies with some bundle.
-struct Chain {
-    id: String,
-    serial: String,
-    window: Window,
+impl Chain {
+    /// Of the SPIFFE ID and the serial.
+    fn digests(&self) -> (u64, u64) {
+        (digest([&self.id]), digest([&self.serial]))
+    }
 }
 
 fn verify_chain(chain: &[u8], bundle: &Bundle) -> Result<Chain, VerifyError> {
@@ -294,11 +298,9 @@ fn verify_chain(chain: &[u8], bundle: &Bundle) -> Result<Chain, VerifyError> {
     Ok(Chain {
         id: verified.id().to_string(),
         serial: serial.map(|byte| format!("{byte:02x}")).collect(),
-        window: Window {
-            from: verified.valid_from(),
-            until: verified.valid_until(),
-            leaf_ends: verified.leaf().not_after(),
-        },
+        from: verified.valid_from(),
+        until: verified.valid_until(),
+        leaf_ends: verified.leaf().not_after(),
     })
 }
 

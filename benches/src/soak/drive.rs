@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SETTLED: Duration = REACH.saturating_add(RETRY);
 /// How often the streams' authorities are held against the agent's.
 const ASK_EVERY: Duration = Duration::from_millis(1500);
+/// How often the streams' SVIDs are held against each other.
+const COMPARE_EVERY: Duration = Duration::from_millis(100);
 
 /// What is asked of the soak.
 pub(crate) struct Plan {
@@ -82,6 +84,7 @@ struct Due {
     version: Moment,
     passing: Moment,
     replace: Moment,
+    compare: Moment,
     ask: Moment,
     rotate: Vec<Moment>,
     new_audit_file: Option<Moment>,
@@ -280,7 +283,7 @@ impl<'a> Soak<'a> {
         if Moment::now() >= self.due.end {
             return self.settling.unwrap_or(self.due.end + PATIENCE);
         }
-        let others = [self.due.passing, self.due.replace];
+        let others = [self.due.passing, self.due.replace, self.due.compare];
         let rotate = self.due.rotate.last().copied();
         let all = others.into_iter().chain(rotate).chain(authorities);
         let all = all.chain(version).chain(self.due.new_audit_file);
@@ -292,6 +295,7 @@ impl<'a> Soak<'a> {
         let now = Moment::now();
         self.settle();
         self.compare_authorities();
+        self.compare_svids();
         self.replace_holders()?;
         if now >= self.due.end {
             return Ok(());
@@ -367,6 +371,21 @@ impl<'a> Soak<'a> {
             // They may be others by now.
             awaited.late = true;
             self.ask_for_authorities();
+        }
+    }
+
+    /// Looks, now and then, whether all streams show what any of them brought.
+    fn compare_svids(&mut self) {
+        let now = Moment::now();
+        if now < self.due.compare {
+            return;
+        }
+        self.due.compare = now + COMPARE_EVERY;
+        let outdated: Vec<String> = self.judge.outdated(now).collect();
+        let alike = self.judge.streams() - outdated.len();
+        self.judge.findings.held(Rule::Alike, alike as u64);
+        for what in outdated {
+            self.judge.findings.broken(Rule::Alike, what);
         }
     }
 
@@ -533,6 +552,7 @@ impl Due {
             version: now,
             passing: now,
             replace: now + plan.time / 20,
+            compare: now,
             ask: now,
             // The last first. Between them the keys have the time to be replaced by the clock.
             rotate: vec![now + plan.time * 8 / 10, now + plan.time / 10],

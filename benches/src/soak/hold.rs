@@ -172,12 +172,12 @@ pub(crate) async fn follow(
             .expires
             .map(|expires| Duration::from_secs(expires.as_secs()));
         let (at, shown, fresh) = (Moment::now(), seen.shown, last.is_none());
-        if last != Some(shown) {
+        if last.as_ref() != Some(&shown) {
             checker.teller.tell(&News::Shows {
                 stream,
                 at,
                 fresh,
-                shown,
+                shown: shown.clone(),
             });
             last = Some(shown);
         }

@@ -50,6 +50,8 @@ pub(crate) struct Authorities {
 pub(crate) struct Judge {
     /// From number 0.
     versions: Vec<Standing>,
+    /// The serials of each SPIFFE ID, and when any stream brought them first.
+    serials: HashMap<u64, Vec<(u64, Moment)>>,
     streams: HashMap<(Process, u32), Stream>,
     pub(crate) findings: Findings,
     /// From the write of an entry to the message on an open stream.
@@ -58,8 +60,8 @@ pub(crate) struct Judge {
     pub(crate) ends: Vec<Duration>,
     /// From exec to the end of the connection.
     pub(crate) cuts: Vec<Duration>,
-    /// Serials and `jti`s, with who received them.
-    pub(crate) received: Vec<(Process, String)>,
+    /// How often each process received each serial and `jti`.
+    pub(crate) received: HashMap<(Process, String), u64>,
 }
 
 impl Judge {
@@ -94,7 +96,11 @@ impl Judge {
             News::Denied { stream, at } => self.denied((process, stream), at),
             News::Gone { stream } => drop(self.streams.remove(&(process, stream))),
             News::Refused { image, at } => drop(self.refused(image, at)),
-            News::Got { credential } => self.received.push((process, credential)),
+            News::Received { times } => {
+                for (credential, times) in times {
+                    *self.received.entry((process, credential)).or_default() += times;
+                }
+            }
             News::Cut { after } => self.cuts.push(after),
             News::Held { times } => {
                 for (rule, times) in times {
@@ -118,10 +124,16 @@ impl Judge {
         let Some(stream) = self.streams.get_mut(&key) else {
             return;
         };
-        let before = std::mem::replace(&mut stream.state, State::Shows(shown));
+        let before = std::mem::replace(&mut stream.state, State::Shows(shown.clone()));
         let image = stream.image;
         if stream.call != Call::X509Svids {
             return;
+        }
+        for (id, serial) in &shown.serials {
+            let known = self.serials.entry(*id).or_default();
+            if !known.iter().rev().any(|(known, _)| known == serial) {
+                known.push((*serial, at));
+            }
         }
         let Some((number, standing)) = shown
             .version
@@ -215,6 +227,33 @@ impl Judge {
         behind.map(move |(key, stream)| format!("stream {key:?} in version {newest}: {stream:?}"))
     }
 
+    /// The streams of the newest version that show an SVID for which another stream has long brought the next one.
+    pub(crate) fn outdated(&self, now: Moment) -> impl Iterator<Item = String> {
+        let newest = self.versions.len().saturating_sub(1);
+        let is_outdated = move |(id, serial): &(u64, u64)| {
+            let known = self.serials.get(id).map_or(&[][..], Vec::as_slice);
+            let after = known
+                .iter()
+                .rev()
+                .take_while(|(known, _)| known != serial)
+                .last();
+            after.is_some_and(|(_, since)| now > *since + REACH)
+        };
+        let outdated = self
+            .streams
+            .iter()
+            .filter(move |(_, stream)| match &stream.state {
+                State::Shows(shown) => {
+                    shown
+                        .version
+                        .is_some_and(|number| number as usize == newest)
+                        && shown.serials.iter().any(is_outdated)
+                }
+                State::Opening | State::Denied => false,
+            });
+        outdated.map(|(key, stream)| format!("stream {key:?}: {stream:?}"))
+    }
+
     /// The streams that show authorities other than these.
     pub(crate) fn elsewhere(&self, authorities: Authorities) -> impl Iterator<Item = String> {
         let elsewhere = self.streams.iter().filter(move |(_, stream)| {
@@ -222,7 +261,7 @@ impl Judge {
                 Call::JwtBundles => authorities.jwt,
                 Call::X509Svids | Call::X509Bundles => authorities.x509,
             };
-            matches!(stream.state, State::Shows(shown) if shown.authorities != wanted)
+            matches!(&stream.state, State::Shows(shown) if shown.authorities != wanted)
         });
         elsewhere.map(|(key, stream)| format!("stream {key:?}: {stream:?}"))
     }
@@ -257,15 +296,20 @@ mod tests {
     }
 
     fn shows(judge: &mut Judge, version: &Version, at: Moment) {
+        brings(judge, 0, version, 1, at);
+    }
+
+    fn brings(judge: &mut Judge, stream: u32, version: &Version, serial: u64, at: Moment) {
         let shown = Shown {
             version: Some(version.number),
             ids: digest(version.ids(Image::Member)),
+            serials: vec![(1, serial)],
             authorities: 7,
         };
         judge.hear(
             1,
             News::Shows {
-                stream: 0,
+                stream,
                 at,
                 fresh: false,
                 shown,
@@ -290,6 +334,33 @@ mod tests {
         assert_eq!(judge.findings.times(Rule::Exact), 2);
         shows(&mut judge, &first, start + REACH * 2);
         assert!(judge.findings.to_string().contains("goes back"));
+    }
+
+    #[test]
+    fn a_stream_that_keeps_an_svid_which_others_had_replaced_is_outdated() {
+        let mut judge = Judge::default();
+        let version = Version::plain(0);
+        let start = Moment::now();
+        judge.wrote(&version, Way::InPlace, start);
+        let (call, image) = (Call::X509Svids, Image::Member);
+        for stream in [0, 1] {
+            judge.hear(
+                1,
+                News::Opening {
+                    stream,
+                    call,
+                    image,
+                },
+            );
+            brings(&mut judge, stream, &version, 1, start);
+        }
+        let later = start + Duration::from_secs(1);
+        brings(&mut judge, 0, &version, 2, later);
+        assert_eq!(judge.outdated(later + REACH).count(), 0);
+        let late = later + REACH + Duration::from_millis(1);
+        assert_eq!(judge.outdated(late).count(), 1);
+        brings(&mut judge, 1, &version, 2, late);
+        assert_eq!(judge.outdated(late).count(), 0);
     }
 
     #[test]

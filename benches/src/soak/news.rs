@@ -33,8 +33,8 @@ pub(crate) enum News {
     Gone { stream: u32 },
     /// A call was denied.
     Refused { image: Image, at: Moment },
-    /// A credential came for the first time: the serial or `jti`.
-    Got { credential: String },
+    /// Credentials that came, by serial or `jti`, so many times since the last such line.
+    Received { times: BTreeMap<String, u64> },
     /// How long after exec the connection ended.
     Cut { after: Duration },
     /// Rules that held so many times since the last such line.
@@ -61,12 +61,14 @@ pub(crate) enum Image {
 }
 
 /// What a message shows of the agent's state.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Shown {
     /// The version of the configuration; only SVIDs show it.
     pub(crate) version: Option<u32>,
     /// The SPIFFE IDs, in order.
     pub(crate) ids: u64,
+    /// Each of them with its serial.
+    pub(crate) serials: Vec<(u64, u64)>,
     /// The authorities.
     pub(crate) authorities: u64,
 }
@@ -80,10 +82,16 @@ pub(crate) fn digest<T: Hash>(values: impl IntoIterator<Item = T>) -> u64 {
     hasher.finish()
 }
 
-/// Where a process of the load tells. What held is counted, and told at intervals.
+/// Where a process of the load tells. What held and what came is counted, and told at intervals.
 #[derive(Debug, Default)]
 pub(crate) struct Teller {
-    held: Mutex<BTreeMap<Rule, u64>>,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    held: BTreeMap<Rule, u64>,
+    received: BTreeMap<String, u64>,
 }
 
 impl Teller {
@@ -95,7 +103,16 @@ impl Teller {
     }
 
     pub(crate) fn held(&self, rule: Rule) {
-        *self.counts().entry(rule).or_default() += 1;
+        *self.counts().held.entry(rule).or_default() += 1;
+    }
+
+    /// A credential came.
+    pub(crate) fn received(&self, credential: &str) {
+        let received = &mut self.counts().received;
+        match received.get_mut(credential) {
+            Some(times) => *times += 1,
+            None => drop(received.insert(credential.to_owned(), 1)),
+        }
     }
 
     pub(crate) fn broken(&self, rule: Rule, what: String) {
@@ -110,15 +127,18 @@ impl Teller {
         }
     }
 
-    /// Tells what held.
+    /// Tells what was counted.
     pub(crate) fn flush(&self) {
-        let times = std::mem::take(&mut *self.counts());
-        if !times.is_empty() {
-            self.tell(&News::Held { times });
+        let Counts { held, received } = std::mem::take(&mut *self.counts());
+        if !received.is_empty() {
+            self.tell(&News::Received { times: received });
+        }
+        if !held.is_empty() {
+            self.tell(&News::Held { times: held });
         }
     }
 
-    fn counts(&self) -> MutexGuard<'_, BTreeMap<Rule, u64>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

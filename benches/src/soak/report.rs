@@ -150,10 +150,15 @@ impl Report {
             let what = || format!("{released} {what} in the audit, {received} received");
             findings.found(Rule::AuditComplete, complete.ok_or_else(what));
         }
-        for received in &self.judge.received {
-            let known = self.releases.has(received).then_some(());
-            let what = || format!("no record that process {} has {}", received.0, received.1);
-            findings.found(Rule::AuditComplete, known.ok_or_else(what));
+        for ((process, credential), received) in &self.judge.received {
+            let released = self.releases.times(*process, credential);
+            let complete = (released >= *received).then_some(());
+            let what = || {
+                format!(
+                    "{released} records of {credential} to {process}, who got it {received} times"
+                )
+            };
+            findings.found(Rule::AuditComplete, complete.ok_or_else(what));
         }
         Ok(())
     }

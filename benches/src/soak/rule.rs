@@ -16,6 +16,7 @@ pub(crate) enum Rule {
     JwtJudged,
     Exact,
     Newest,
+    Alike,
     Revoked,
     BundlesReach,
     BrokenFile,
@@ -31,7 +32,7 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::X509Valid,
         Self::X509Renewed,
         Self::BundlesRead,
@@ -40,6 +41,7 @@ impl Rule {
         Self::JwtJudged,
         Self::Exact,
         Self::Newest,
+        Self::Alike,
         Self::Revoked,
         Self::BundlesReach,
         Self::BrokenFile,
@@ -66,6 +68,7 @@ impl fmt::Display for Rule {
             Self::JwtJudged => "the agent takes that JWT-SVID, and not for another audience",
             Self::Exact => "a stream shows the identities of its process, all and in order",
             Self::Newest => "a stream shows the newest entries in time",
+            Self::Alike => "what one stream brings, all of the same identities bring in time",
             Self::Revoked => "PermissionDenied comes to those without an entry, and to them alone",
             Self::BundlesReach => "a stream shows the agent's own bundle in time",
             Self::BrokenFile => "a broken file changes nothing and is reported",
