@@ -134,13 +134,26 @@ impl Agent {
         Ok(targets)
     }
 
-    /// Waits, not for long, until it has at most so many descriptors. How many it has then.
+    /// Waits until it has at most so many descriptors, but no longer than that. The fewest that it had.
     pub(crate) async fn descriptors_fall(&self, to: usize, within: Duration) -> Result<usize> {
         let limit = Moment::now() + within;
+        let mut fewest = usize::MAX;
         loop {
-            let open = self.descriptors()?;
-            if open <= to || Moment::now() > limit {
-                return Ok(open);
+            fewest = fewest.min(self.descriptors()?);
+            if fewest <= to || Moment::now() > limit {
+                return Ok(fewest);
+            }
+            sleep(ASK_EVERY).await;
+        }
+    }
+
+    /// Waits until it takes no more than half as much again as then, but no longer than that.
+    pub(crate) async fn memory_falls(&self, then: Memory, within: Duration) -> Result<Memory> {
+        let limit = Moment::now() + within;
+        loop {
+            let memory = self.memory()?;
+            if memory.resident <= then.resident * 3 / 2 || Moment::now() > limit {
+                return Ok(memory);
             }
             sleep(ASK_EVERY).await;
         }

@@ -27,7 +27,9 @@ const GUESTS: usize = 4;
 /// How long the processes have to open their streams, and to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long after the last write all streams show it, those that have to ask again too.
-const SETTLED: Duration = REACH.saturating_add(RETRY);
+const SETTLED: Duration = REACH.saturating_add(RETRY).saturating_add(HEARD);
+/// How long it may take until is heard what processes told.
+const HEARD: Duration = Duration::from_millis(200);
 /// How often the streams' authorities are held against the agent's.
 const ASK_EVERY: Duration = Duration::from_millis(1500);
 /// How often the streams' SVIDs are held against each other.
@@ -52,6 +54,8 @@ pub(crate) struct Soak<'a> {
     events: mpsc::UnboundedReceiver<Event>,
     answers: mpsc::UnboundedReceiver<Answer>,
     ask: mpsc::UnboundedSender<Answer>,
+    /// Answers that are still to come.
+    asked: usize,
     holders: Vec<Holder>,
     due: Due,
     version: u32,
@@ -95,6 +99,8 @@ enum Answer {
     Rotated(Result<()>),
     Authorities(Result<(Authorities, u64)>),
     Reported(Result<()>),
+    /// None came.
+    Late(tokio::time::error::Elapsed),
 }
 
 /// Authorities that all streams have to show by then.
@@ -142,6 +148,7 @@ impl<'a> Soak<'a> {
             events,
             answers,
             ask,
+            asked: 0,
             holders: Vec::new(),
             version: 0,
             settling: None,
@@ -188,6 +195,10 @@ impl<'a> Soak<'a> {
             soak.agreed > before
         })
         .await?;
+        self.wait_for("the agent's own service does not answer", |soak| {
+            soak.asked == 0
+        })
+        .await?;
         self.crowd.let_all_go();
         self.holders.clear();
         self.wait_for("processes do not end", |soak| soak.crowd.len() == 0)
@@ -214,7 +225,12 @@ impl<'a> Soak<'a> {
     /// Waits for something to happen, or until something is due.
     async fn next(&mut self, due: Moment) -> Result<()> {
         tokio::select! {
-            Some(event) = self.events.recv() => self.take(event),
+            Some(event) = self.events.recv() => {
+                self.take(event);
+                while let Ok(event) = self.events.try_recv() {
+                    self.take(event);
+                }
+            }
             Some(answer) = self.answers.recv() => self.hear(answer),
             () = sleep(due.ahead()) => {}
             ended = self.agent.ended() => {
@@ -237,6 +253,7 @@ impl<'a> Soak<'a> {
     }
 
     fn hear(&mut self, answer: Answer) {
+        self.asked -= 1;
         match answer {
             Answer::Rotated(Ok(())) => self.counts.rotations += 1,
             Answer::Reported(outcome) => {
@@ -251,7 +268,7 @@ impl<'a> Soak<'a> {
                     .is_some_and(|awaited| awaited.late && awaited.authorities == authorities);
                 if late {
                     let elsewhere: Vec<_> = self.judge.elsewhere(authorities).take(3).collect();
-                    let what = format!("sequence {sequence}: {elsewhere:?}");
+                    let what = format!("sequence {sequence}: {}", elsewhere.join("; "));
                     self.judge.findings.broken(Rule::BundlesReach, what);
                     self.awaited = None;
                 } else {
@@ -262,6 +279,11 @@ impl<'a> Soak<'a> {
                         late,
                     });
                 }
+            }
+            Answer::Late(late) => {
+                (self.broken, self.awaited) = (false, None);
+                let what = format!("the agent's own service: {late}");
+                self.judge.findings.broken(Rule::Unbroken, what);
             }
             Answer::Rotated(Err(error)) | Answer::Authorities(Err(error)) => {
                 let what = format!("the agent's own service: {error}");
@@ -333,8 +355,7 @@ impl<'a> Soak<'a> {
     fn settle(&mut self) {
         let Some(by) = self.settling else { return };
         let now = Moment::now();
-        let behind: Vec<String> = self.judge.behind().collect();
-        if behind.is_empty() {
+        if self.judge.behind().next().is_none() {
             let streams = self.judge.streams();
             self.judge.findings.held(Rule::Newest, streams as u64);
             let held = (streams >= self.plan.streams as usize).then_some(());
@@ -346,7 +367,7 @@ impl<'a> Soak<'a> {
         } else if now < by {
             return;
         }
-        for what in behind {
+        for what in self.judge.behind().collect::<Vec<_>>() {
             self.judge.findings.broken(Rule::Newest, what);
         }
         self.settling = None;
@@ -381,7 +402,7 @@ impl<'a> Soak<'a> {
             return;
         }
         self.due.compare = now + COMPARE_EVERY;
-        let outdated: Vec<String> = self.judge.outdated(now).collect();
+        let outdated: Vec<String> = self.judge.outdated(now, HEARD).collect();
         let alike = self.judge.streams() - outdated.len();
         self.judge.findings.held(Rule::Alike, alike as u64);
         for what in outdated {
@@ -394,11 +415,12 @@ impl<'a> Soak<'a> {
         self.spawn(async move { Answer::Authorities(agent::authorities(&socket).await) });
     }
 
-    fn spawn(&self, asking: impl Future<Output = Answer> + Send + 'static) {
+    fn spawn(&mut self, asking: impl Future<Output = Answer> + Send + 'static) {
+        self.asked += 1;
         let ask = self.ask.clone();
         tokio::spawn(async move {
             let answer = timeout(PATIENCE, asking).await;
-            let _ = ask.send(answer.unwrap_or_else(|late| Answer::Rotated(Err(late.into()))));
+            let _ = ask.send(answer.unwrap_or_else(Answer::Late));
         });
     }
 

@@ -1,6 +1,7 @@
 //! What every stream shows, held against what it should.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::time::Duration;
 
 use crate::moment::Moment;
@@ -37,6 +38,21 @@ enum State {
     Opening,
     Shows(Shown),
     Denied,
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of a {:?}, ", self.call, self.image)?;
+        match &self.state {
+            State::Opening => f.write_str("not open yet"),
+            State::Denied => f.write_str("denied"),
+            State::Shows(Shown {
+                version: Some(number),
+                ..
+            }) => write!(f, "shows version {number}"),
+            State::Shows(_) => f.write_str("shows a bundle"),
+        }
+    }
 }
 
 /// The agent's own bundle, as digests.
@@ -224,11 +240,12 @@ impl Judge {
             .streams
             .iter()
             .filter(move |(_, stream)| is_behind(stream));
-        behind.map(move |(key, stream)| format!("stream {key:?} in version {newest}: {stream:?}"))
+        behind.map(move |(key, stream)| format!("stream {key:?}, in version {newest}: {stream}"))
     }
 
-    /// The streams of the newest version that show an SVID for which another stream has long brought the next one.
-    pub(crate) fn outdated(&self, now: Moment) -> impl Iterator<Item = String> {
+    /// The streams of the newest version that show an SVID for which another stream has long brought the next one, if what
+    /// was told is heard by then.
+    pub(crate) fn outdated(&self, now: Moment, heard: Duration) -> impl Iterator<Item = String> {
         let newest = self.versions.len().saturating_sub(1);
         let is_outdated = move |(id, serial): &(u64, u64)| {
             let known = self.serials.get(id).map_or(&[][..], Vec::as_slice);
@@ -237,7 +254,7 @@ impl Judge {
                 .rev()
                 .take_while(|(known, _)| known != serial)
                 .last();
-            after.is_some_and(|(_, since)| now > *since + REACH)
+            after.is_some_and(|(_, since)| now > *since + REACH + heard)
         };
         let outdated = self
             .streams
@@ -251,7 +268,7 @@ impl Judge {
                 }
                 State::Opening | State::Denied => false,
             });
-        outdated.map(|(key, stream)| format!("stream {key:?}: {stream:?}"))
+        outdated.map(|(key, stream)| format!("stream {key:?}: {stream}"))
     }
 
     /// The streams that show authorities other than these.
@@ -263,7 +280,7 @@ impl Judge {
             };
             matches!(&stream.state, State::Shows(shown) if shown.authorities != wanted)
         });
-        elsewhere.map(|(key, stream)| format!("stream {key:?}: {stream:?}"))
+        elsewhere.map(|(key, stream)| format!("stream {key:?}: {stream}"))
     }
 
     pub(crate) fn streams(&self) -> usize {
@@ -356,11 +373,11 @@ mod tests {
         }
         let later = start + Duration::from_secs(1);
         brings(&mut judge, 0, &version, 2, later);
-        assert_eq!(judge.outdated(later + REACH).count(), 0);
+        assert_eq!(judge.outdated(later + REACH, Duration::ZERO).count(), 0);
         let late = later + REACH + Duration::from_millis(1);
-        assert_eq!(judge.outdated(late).count(), 1);
+        assert_eq!(judge.outdated(late, Duration::ZERO).count(), 1);
         brings(&mut judge, 1, &version, 2, late);
-        assert_eq!(judge.outdated(late).count(), 0);
+        assert_eq!(judge.outdated(late, Duration::ZERO).count(), 0);
     }
 
     #[test]

@@ -139,9 +139,7 @@ async fn run(binary: &Path, folder: &Path, plan: Plan) -> Result<Report> {
     let mut file = File::new(folder.to_owned(), programs.guest.clone());
     let written = file.write(&Version::plain(0), Way::InPlace)?;
     let mut agent = Agent::start(binary, &file.path(), folder).await?;
-    // What it opens once and keeps is open now.
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let before = report::Held::by(&agent)?;
+    let before = report::Held::by(&agent).await?;
     let mut soak = Soak::new(&mut agent, file, programs, plan, written);
     let outcome = soak.run().await;
     let (judge, counts) = (

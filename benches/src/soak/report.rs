@@ -13,6 +13,8 @@ use crate::rule::Rule;
 
 /// How long the agent may hold what it had for callers who are gone.
 const FALL: Duration = Duration::from_secs(5);
+/// How long it is watched to see what it has of its own.
+const SOON: Duration = Duration::from_millis(500);
 
 /// What the agent has of the kernel's.
 #[derive(Clone, Debug)]
@@ -23,9 +25,10 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(crate) fn by(agent: &Agent) -> Result<Self> {
+    /// What it has while nobody is connected, as far as it comes to that soon.
+    pub(crate) async fn by(agent: &Agent) -> Result<Self> {
         Ok(Self {
-            descriptors: agent.descriptors()?,
+            descriptors: agent.descriptors_fall(0, SOON).await?,
             files: agent.open_files()?,
             memory: agent.memory()?,
         })
@@ -63,7 +66,10 @@ impl Report {
         self.found(Rule::Descriptors, fallen);
         let healthy = healthy(&agent).await;
         self.found(Rule::Healthy, healthy);
-        self.after = Held::by(&agent).ok();
+        let memory = agent.memory_falls(self.before.memory, FALL).await;
+        if let (Ok(held), Ok(memory)) = (Held::by(&agent).await, memory) {
+            self.after = Some(Held { memory, ..held });
+        }
         let began = clock::now();
         let stopped = match agent.stop().await {
             Ok(status) if status.success() => Ok(()),
