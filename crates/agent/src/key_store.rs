@@ -15,7 +15,7 @@ mod authority_file;
 mod file;
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{DirBuilder, OpenOptions},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -25,14 +25,12 @@ use base64ct::{Base64, Encoding};
 use plastron_authority::{KeyStore, KeyStoreError, State};
 use plastron_id::TrustDomain;
 use plastron_keys::{KeyBackend, KeyType, PrivateKey};
-use rustix::{
-    fs::{FlockOperation, flock},
-    io::Errno,
-};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub use self::file::KeyFileError;
+use crate::held_file::HeldFile;
 
 /// The format of the files that this program writes, and the only one that it reads.
 const VERSION: u32 = 1;
@@ -46,7 +44,7 @@ const LOCK: &str = "lock";
 #[derive(Clone, Debug)]
 pub struct DataDir {
     path: PathBuf,
-    _lock: Arc<File>,
+    _lock: Arc<HeldFile>,
 }
 
 impl DataDir {
@@ -88,8 +86,9 @@ impl DataDir {
             .truncate(false)
             .mode(0o600)
             .open(path.join(LOCK))
+            .map(HeldFile::new)
             .map_err(failed("lock"))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        match lock.lock() {
             Ok(()) => Ok(Self {
                 path,
                 _lock: Arc::new(lock),

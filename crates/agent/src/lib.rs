@@ -19,6 +19,7 @@ pub mod audit;
 mod callers;
 mod clock;
 pub mod health;
+mod held_file;
 mod jwt;
 pub mod key_store;
 mod memory;

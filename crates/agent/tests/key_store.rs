@@ -6,6 +6,8 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -256,6 +258,24 @@ fn one_agent_at_a_time_holds_a_directory() {
 }
 
 #[test]
+fn a_child_on_its_way_to_exec_does_not_hold_a_directory() {
+    let stored = Stored::new();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Each has a copy of every descriptor for a moment.
+        let children = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                Command::new("true").status().unwrap();
+            }
+        });
+        let failed = (0..10_000).find_map(|_| DataDir::open(stored.path()).err());
+        done.store(true, Ordering::Relaxed);
+        children.join().unwrap();
+        assert!(failed.is_none(), "{failed:?}");
+    });
+}
+
+#[test]
 fn the_audit_key_stays_and_its_public_half_can_be_handed_out() {
     let stored = Stored::new();
     let key = DataDir::open(stored.path())
@@ -269,7 +289,7 @@ fn the_audit_key_stays_and_its_public_half_can_be_handed_out() {
     let public = stored.path().join("audit-key.pub");
     assert_eq!(mode(&public), 0o644);
     let der = stored.dir.path().join("der");
-    let openssl = std::process::Command::new("openssl")
+    let openssl = Command::new("openssl")
         .args(["pkey", "-pubin", "-outform", "DER", "-in"])
         .arg(&public)
         .arg("-out")

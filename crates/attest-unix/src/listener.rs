@@ -187,7 +187,7 @@ struct Bound {
     path: PathBuf,
     /// Device and inode of the socket, once there is one.
     socket: Option<(u64, u64)>,
-    _lock: File,
+    lock: File,
 }
 
 impl Bound {
@@ -230,7 +230,7 @@ impl Bound {
         Ok(Self {
             path: path.into(),
             socket: None,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -287,6 +287,8 @@ impl Drop for Bound {
         if there.is_ok_and(|there| self.socket == Some((there.dev(), there.ino()))) {
             let _gone_by_itself = std::fs::remove_file(&self.path);
         }
+        // Closing alone leaves the lock to a child that was forked a moment ago, until it execs.
+        let _held_by_us = flock(&self.lock, FlockOperation::Unlock);
     }
 }
 

@@ -7,12 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::{
-    fs::{FlockOperation, OFlags, flock},
-    io::Errno,
-};
+use rustix::{fs::OFlags, io::Errno};
 
 use super::chain::{Head, Line, LinkHash};
+use crate::held_file::HeldFile;
 
 /// How much of the end of a file is searched for a record, step by step. The longest record is below a tenth of the second.
 const SEARCHED: [u64; 3] = [64 << 10, 1 << 20, 16 << 20];
@@ -53,7 +51,7 @@ pub enum AuditFileError {
 
 /// An open audit file, and how it ends.
 pub(super) struct Opened {
-    pub(super) file: File,
+    pub(super) file: HeldFile,
     pub(super) end: End,
 }
 
@@ -90,6 +88,7 @@ pub(super) fn open(path: &Path, mode: u32) -> Result<Opened, AuditFileError> {
         // A pipe without a reader would hold the agent up.
         .custom_flags(OFlags::NONBLOCK.bits() as i32)
         .open(path)
+        .map(HeldFile::new)
         .map_err(failed)?;
     let kind = file.metadata().map_err(failed)?.file_type();
     if kind.is_char_device() {
@@ -103,7 +102,7 @@ pub(super) fn open(path: &Path, mode: u32) -> Result<Opened, AuditFileError> {
             path: path.to_owned(),
         });
     }
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match file.lock() {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => {
             return Err(AuditFileError::InUse {

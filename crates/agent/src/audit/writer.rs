@@ -2,7 +2,6 @@
 
 use std::{
     error::Error,
-    fs::File,
     io,
     path::PathBuf,
     sync::{Arc, PoisonError},
@@ -21,6 +20,7 @@ use super::{
     queue::Entry,
     record::Members,
 };
+use crate::held_file::HeldFile;
 use crate::{health::Component, metrics::AuditMetrics};
 
 /// Bytes written at a time.
@@ -45,7 +45,7 @@ pub(super) struct Setup {
 pub(super) struct Writer {
     shared: Arc<Shared>,
     setup: Setup,
-    log: Appender<File>,
+    log: Appender<HeldFile>,
     /// The members that name the key, for the records from which a verifier takes it.
     key_members: String,
     key_id: String,
@@ -433,7 +433,7 @@ impl Entry {
         )
     }
 
-    fn write(&self, log: &mut Appender<File>) {
+    fn write(&self, log: &mut Appender<HeldFile>) {
         match self {
             Self::Release {
                 time,
