@@ -82,12 +82,9 @@ pub(crate) fn run(flags: cli::Run, format: Format) -> Result<Report, Failure> {
         ConfigError::Broken(_) => Failure::no(error.to_string()),
     })?;
     let logging = logging::start(&checked.settings.log);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(
-            std::thread::available_parallelism()
-                .map_or(1, usize::from)
-                .min(2),
-        )
+    // One thread serves. What takes long (signing, hashing, looking at a process for the first time) has threads of its own,
+    // and handing the rest from one thread to another would cost more than the calls themselves.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .thread_name("agent")
         .enable_all()
         .build()
