@@ -238,10 +238,7 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
     /// Checks the caller and takes a place among the streams of its user ID.
     fn admit(&mut self) -> Result<crate::admission::StreamSlot, Stop> {
         let shared = &self.connection.shared;
-        if let Err(refusal) = shared.attest.check(&self.connection.caller) {
-            self.connection.end_all(refusal.clone());
-            return Err(Stop::Refused(refusal));
-        }
+        self.connection.check()?;
         self.connection
             .slot
             .stream(&shared.limits)

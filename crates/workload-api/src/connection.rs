@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -18,11 +18,11 @@ use tonic::Code;
 use tracing::debug;
 
 use crate::admission::Slot;
-use crate::authority::Mended;
 use crate::call::{self, BoxedCall};
 use crate::contract::{Answer, Attest};
 use crate::reply::Reply;
 use crate::server::Shared;
+use crate::socket::Socket;
 use crate::{ConnectionRefused, Limits, Method, Refusal, Refused, Stats};
 
 /// A connection whose caller is known.
@@ -30,8 +30,11 @@ pub(crate) struct Connection<A: Attest, N> {
     pub(crate) shared: Arc<Shared<A, N>>,
     pub(crate) caller: Arc<A::Caller>,
     pub(crate) slot: Slot,
+    socket: Socket<A::Connection>,
     ending: OnceLock<Ending>,
     heard: AtomicBool,
+    /// At which reading of the socket the caller was looked at last, while the connection is driven.
+    looked: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -74,6 +77,21 @@ impl<A: Attest, N: Answer<A::Caller>> Connection<A, N> {
         });
     }
 
+    /// Whether the caller still is who he was. One look is enough for all calls that came in one reading: it happens
+    /// after the last of them was read and before the first is answered.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        let reading = self.socket.readings();
+        if self.looked.load(Relaxed) == reading {
+            return Ok(());
+        }
+        self.shared
+            .attest
+            .check(&self.caller)
+            .inspect_err(|refusal| self.end_all(refusal.clone()))?;
+        self.looked.store(reading, Relaxed);
+        Ok(())
+    }
+
     /// A complete request has come.
     pub(crate) fn heard(&self) {
         self.heard.store(true, Relaxed);
@@ -111,6 +129,8 @@ impl Drop for OpenCall {
     }
 }
 
+/// No reading has this number.
+const NEVER: u64 = u64::MAX;
 /// What is longer is no limit, and at some length no time that can be named.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
@@ -139,7 +159,7 @@ impl Drop for OpenConnection {
 }
 
 /// Boxed, since it is more than a kilobyte and moves from future to future, each of which would keep room for it.
-type H2<T> = Box<h2::server::Connection<Mended<T>, Bytes>>;
+type H2<T> = Box<h2::server::Connection<Socket<T>, Bytes>>;
 
 /// Takes the caller's facts, then speaks the first words of HTTP/2.
 async fn open<A, N>(
@@ -185,7 +205,8 @@ where
             return None;
         }
     };
-    let handshake = settings(&shared.limits).handshake(Mended::new(io));
+    let socket = Socket::new(io);
+    let handshake = settings(&shared.limits).handshake(socket.share());
     let h2 = {
         let mut handshake = pin!(handshake);
         let mut lost = pin!(shared.attest.lost(&caller));
@@ -215,8 +236,10 @@ where
         shared,
         caller,
         slot,
+        socket,
         ending: OnceLock::new(),
         heard: AtomicBool::new(false),
+        looked: AtomicU64::new(NEVER),
     };
     Some((h2, Arc::new(connection)))
 }
@@ -290,8 +313,31 @@ where
     let _late = timeout(shared.limits.flush_time, flush).await;
 }
 
-/// Moves calls and connection as far as they go. Ready when the connection has closed or broken.
+/// Moves calls and connection as far as they go, and lets the answers leave together. Ready when the connection has closed
+/// or broken.
 fn drive<A, N>(
+    h2: &mut H2<A::Connection>,
+    calls: &mut FuturesUnordered<BoxedCall>,
+    connection: &Arc<Connection<A, N>>,
+    cx: &mut Context<'_>,
+) -> Poll<()>
+where
+    A: Attest,
+    N: Answer<A::Caller>,
+{
+    connection.looked.store(NEVER, Relaxed);
+    connection.socket.gather();
+    let moved = advance(h2, calls, connection, cx);
+    match connection.socket.poll_release(cx) {
+        Poll::Ready(Err(error)) => {
+            debug!(%error, "a connection broke");
+            Poll::Ready(())
+        }
+        Poll::Ready(Ok(())) | Poll::Pending => moved,
+    }
+}
+
+fn advance<A, N>(
     h2: &mut H2<A::Connection>,
     calls: &mut FuturesUnordered<BoxedCall>,
     connection: &Arc<Connection<A, N>>,
@@ -352,7 +398,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let talk = async {
-        let mut h2: H2<T> = Box::new(settings(limits).handshake(Mended::new(io)).await.ok()?);
+        let mut h2: H2<T> = Box::new(settings(limits).handshake(Socket::new(io)).await.ok()?);
         let (request, respond) = h2.accept().await?.ok()?;
         drop(request);
         Reply::Fresh(respond).refuse(refusal);

@@ -48,4 +48,5 @@ mod reply;
 mod request;
 mod server;
 mod services;
+mod socket;
 mod stats;

@@ -7,6 +7,7 @@ mod served;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use bytes::Bytes;
 use plastron_wire::workload::{JwtsvidRequest, X509svidRequest, X509svidResponse};
 use plastron_workload_api::{ConnectionRefused, Limits, Refusal};
 use served::{EMPTY, Raw, Served, grpc, serve, until, with_header, within, x509};
@@ -201,6 +202,48 @@ async fn a_check_that_fails_on_a_call_ends_all_calls() {
     );
     until(|| served.stats.connections() == 0).await;
 }
+
+#[tokio::test]
+async fn calls_that_come_together_are_checked_together_and_later_ones_again() {
+    let served = serve(Limits::default());
+    let mut raw = served.raw().await;
+    let validate = || {
+        grpc("/SpiffeWorkloadAPI/FetchJWTSVID")
+            .header("workload.spiffe.io", "true")
+            .body(())
+            .unwrap()
+    };
+    // What is sent before the connection gets its turn leaves in one piece.
+    let together: Vec<_> = (0..3)
+        .map(|_| {
+            let (response, mut body) = raw.send.send_request(validate(), false).unwrap();
+            body.send_data(Bytes::from_static(ONE_AUDIENCE), true)
+                .unwrap();
+            response
+        })
+        .collect();
+    for response in together {
+        let mut body = within(response).await.unwrap().into_body();
+        while let Some(data) = within(body.data()).await {
+            assert!(!data.unwrap().is_empty());
+        }
+        let trailers = within(body.trailers()).await.unwrap().unwrap();
+        assert_eq!(trailers["grpc-status"], "0");
+    }
+    assert_eq!(served.stage.checks.load(SeqCst), 1);
+
+    for checks in [2, 3] {
+        let response = raw.call(validate(), ONE_AUDIENCE).await.unwrap();
+        assert_eq!(response.status(), Some(Code::Ok));
+        assert_eq!(served.stage.checks.load(SeqCst), checks);
+    }
+    *served.stage.checked.lock().unwrap() = Err(Refusal::permission_denied("somebody else"));
+    let response = raw.call(validate(), ONE_AUDIENCE).await.unwrap();
+    assert_eq!(response.status(), Some(Code::PermissionDenied));
+}
+
+/// A `JWTSVIDRequest` for the audience `x`.
+const ONE_AUDIENCE: &[u8] = b"\0\0\0\0\x03\x0a\x01x";
 
 #[tokio::test]
 async fn an_answerer_ends_a_stream_with_his_refusal() {

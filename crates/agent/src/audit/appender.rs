@@ -10,6 +10,9 @@ use super::{
     file::End,
 };
 
+/// Room that stays between commits: a whole one, so that a busy log does not grow its buffer anew each time.
+const MOST_KEPT: usize = 64 << 10;
+
 /// Lines on their way into a file. What was pushed counts as written after [`Appender::commit`].
 pub(super) struct Appender<W> {
     out: W,
@@ -119,7 +122,7 @@ impl<W: Write> Appender<W> {
         };
         self.pushed = self.written;
         self.buffer.clear();
-        self.buffer.shrink_to(32 << 10);
+        self.buffer.shrink_to(MOST_KEPT);
         outcome
     }
 

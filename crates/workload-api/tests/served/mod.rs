@@ -27,6 +27,8 @@ pub struct Stage {
     pub attested: Mutex<Option<Result<u32, Refusal>>>,
     /// What a check on a call says.
     pub checked: Mutex<Result<(), Refusal>>,
+    /// How many checks there were.
+    pub checks: AtomicUsize,
     /// Set to end every caller.
     pub lost: watch::Sender<Option<Refusal>>,
     /// What every stream gets.
@@ -72,6 +74,7 @@ impl Attest for Attestor {
     }
 
     fn check(&self, _: &Caller) -> Result<(), Refusal> {
+        self.0.checks.fetch_add(1, SeqCst);
         self.0.checked.lock().unwrap().clone()
     }
 
@@ -159,6 +162,7 @@ pub fn stage() -> Arc<Stage> {
     Arc::new(Stage {
         attested: Mutex::new(Some(Ok(1))),
         checked: Mutex::new(Ok(())),
+        checks: AtomicUsize::new(0),
         lost: watch::Sender::new(None),
         state: watch::Sender::new(Ok(x509("a", 100))),
         released: AtomicUsize::new(0),
