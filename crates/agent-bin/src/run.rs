@@ -354,9 +354,12 @@ pub(crate) fn attestor_options(settings: &Settings) -> UnixAttestorOptions {
         PathMeaning::Host => PathView::Host,
         PathMeaning::Caller => PathView::Caller,
     };
-    UnixAttestorOptions::default()
+    let options = UnixAttestorOptions::default();
+    options
         .path(view)
         .hash_size_limit(settings.attest.hash_size_limit)
+        // So that all else can still be established in time.
+        .names_within(options.names_within.min(settings.attest.timeout / 2))
 }
 
 /// What cannot be seen on this machine, which is said in the log too.

@@ -1,6 +1,9 @@
 //! The parts, put together.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use pki_types::UnixTime;
 use plastron_attest::{Missing, WorkloadAttestor};
@@ -16,7 +19,7 @@ use crate::{
     admin::Admin,
     answers::{Answers, Desk},
     audit::Audit,
-    callers::Callers,
+    callers::{Caller, Callers},
     clock::Clock,
     health::Health,
     jwt::JwtCache,
@@ -25,6 +28,11 @@ use crate::{
     serve::Service,
     upstream::Upstream,
 };
+
+/// How long after an unfinished look at a caller the next one is.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// And how long at most, when what is waited for does not come.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What an agent is built from: each can be another team's.
 pub struct Parts {
@@ -143,7 +151,11 @@ impl Agent {
         let (changed, more_is_asked) = self.core.callers.replace(registry);
         if more_is_asked {
             let core = self.core.clone();
-            tokio::spawn(async move { core.callers.look_again().await });
+            tokio::spawn(async move {
+                for caller in core.callers.look_again().await {
+                    core.finish_looking(&caller);
+                }
+            });
         }
         self.entries_changed.notify_one();
         changed
@@ -192,6 +204,25 @@ impl Core {
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .unwrap_or_default(),
         )
+    }
+
+    /// Looks at a caller again, now and then, until nothing about it waits for somebody else's answer any more.
+    pub(crate) fn finish_looking(self: &Arc<Self>, caller: &Arc<Caller>) {
+        let (core, caller) = (Arc::clone(self), Arc::downgrade(caller));
+        tokio::spawn(async move {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                let Some(caller) = caller.upgrade() else {
+                    return;
+                };
+                core.callers.look_at(&caller).await;
+                if !caller.known().evidence.unfinished {
+                    return;
+                }
+            }
+        });
     }
 }
 

@@ -234,18 +234,25 @@ impl Callers {
         (self.entitle_all(), before.interest() != registry.interest())
     }
 
-    /// Looks again at all who are connected, for what the entries in force ask.
-    pub(crate) async fn look_again(&self) {
+    /// Looks again at all who are connected, for what the entries in force ask. Returns those whose look is unfinished.
+    pub(crate) async fn look_again(&self) -> Vec<Arc<Caller>> {
+        let connected = self.connected();
+        join_all(connected.iter().map(|caller| self.look_at(caller))).await;
+        let unfinished = connected.into_iter();
+        unfinished
+            .filter(|caller| caller.known().evidence.unfinished)
+            .collect()
+    }
+
+    /// Looks again at one who is connected, for what the entries in force ask.
+    pub(crate) async fn look_at(&self, caller: &Caller) {
         let registry = self.registry();
-        join_all(self.connected().iter().map(|caller| async {
-            match self.attest(&caller.peer, registry.interest()).await {
-                Ok(evidence) => self.learn(caller, evidence, registry.interest()),
-                Err(error) => {
-                    tracing::debug!(pid = caller.peer.pid, %error, "caller not looked at again");
-                }
+        match self.attest(&caller.peer, registry.interest()).await {
+            Ok(evidence) => self.learn(caller, evidence, registry.interest()),
+            Err(error) => {
+                tracing::debug!(pid = caller.peer.pid, %error, "caller not looked at again");
             }
-        }))
-        .await;
+        }
     }
 
     /// Matches all connected callers anew, as when an entry expires. Returns how many are entitled to something else.

@@ -11,6 +11,13 @@ pub(crate) fn no_identity() -> Refusal {
     Refusal::permission_denied("no identity issued: no registration entry matches this process")
 }
 
+/// The caller matches no entry by what could be established so far.
+pub(crate) fn unfinished() -> Refusal {
+    Refusal::unavailable(
+        "not all facts about this process could be established yet, and by the others no registration entry matches; try again",
+    )
+}
+
 /// The caller asked for an identity that it does not have (WAPI-45).
 pub(crate) fn not_entitled(spiffe_id: &str) -> Refusal {
     Refusal::permission_denied(format!(

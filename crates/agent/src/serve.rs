@@ -37,6 +37,11 @@ impl Attest for Service {
         let started = core.metrics.attestation_started();
         let outcome = core.callers.admit(peer.clone()).await;
         core.metrics.attested(started, outcome.is_ok());
+        if let Ok(caller) = &outcome
+            && caller.known().evidence.unfinished
+        {
+            core.finish_looking(caller);
+        }
         outcome.map_err(|error| {
             let refusal = refusal::from_attest(&error);
             core.audit.refused_peer(peer, "connect", &refusal);

@@ -201,7 +201,11 @@ impl Core {
         to_anybody: bool,
     ) -> Result<(), Refusal> {
         let refusal = if entitled.entries.is_empty() && !to_anybody {
-            refusal::no_identity()
+            if caller.known().evidence.unfinished {
+                refusal::unfinished()
+            } else {
+                refusal::no_identity()
+            }
         } else if entitled.of_program && !caller.has_spoken(SPEAK_WITHIN).await {
             refusal::silent_program()
         } else {

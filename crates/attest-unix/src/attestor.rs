@@ -3,15 +3,17 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::time::Duration;
 
 use plastron_attest::{
     AttestError, Attested, BoxFuture, Evidence, Facts, Interest, Missing, Peer, PeerHandle as _,
     WorkloadAttestor,
 };
 use plastron_entry::{Selector, Selectors};
+use tokio::time::Instant;
 
 use crate::names::Who;
+use crate::overflow::Overflow;
 use crate::peer::UnixPeer;
 use crate::process::{NoFacts, Process, Taken};
 use crate::processes::Table;
@@ -25,14 +27,27 @@ pub struct UnixAttestor {
     options: UnixAttestorOptions,
 }
 
-/// What `unix:path` means, and what `unix:sha256` may cost.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+/// What `unix:path` means, and what `unix:sha256` and names may cost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct UnixAttestorOptions {
     /// Whose view of the file system paths are of.
     pub path: PathView,
     /// The largest program that is hashed, in bytes. Larger ones have no `unix:sha256`.
     pub hash_size_limit: Option<u64>,
+    /// How long all names of one caller may take. What has not been answered then is missing, and only that: the databases
+    /// of users and groups may be on the network.
+    pub names_within: Duration,
+}
+
+impl Default for UnixAttestorOptions {
+    fn default() -> Self {
+        Self {
+            path: PathView::default(),
+            hash_size_limit: None,
+            names_within: Duration::from_secs(1),
+        }
+    }
 }
 
 /// Whose view of the file system `unix:path` is of.
@@ -65,6 +80,13 @@ impl UnixAttestorOptions {
         self.hash_size_limit = Some(bytes);
         self
     }
+
+    /// Another limit on the time that names take.
+    #[must_use]
+    pub const fn names_within(mut self, limit: Duration) -> Self {
+        self.names_within = limit;
+        self
+    }
 }
 
 impl UnixAttestor {
@@ -86,6 +108,8 @@ impl UnixAttestor {
             selectors: Vec::with_capacity(8),
             program: Vec::new(),
             missing: Vec::new(),
+            unfinished: false,
+            names_until: Instant::now() + self.options.names_within,
             facts: peer.facts_of_connection(),
         };
         gathering.ids().await;
@@ -101,6 +125,7 @@ impl UnixAttestor {
             program,
             facts: gathering.facts,
             missing: gathering.missing,
+            unfinished: gathering.unfinished,
         })
     }
 }
@@ -134,6 +159,8 @@ struct Gathering<'a> {
     selectors: Vec<Selector>,
     program: Vec<Selector>,
     missing: Vec<Missing>,
+    unfinished: bool,
+    names_until: Instant,
     facts: Facts,
 }
 
@@ -273,17 +300,16 @@ impl Gathering<'_> {
     }
 
     async fn name(&mut self, who: Who, what: &'static str) -> Option<Arc<str>> {
-        match self.table.names.of(who).await {
+        let names = &self.table.names;
+        match names.of(self.facts.uid, who, self.names_until).await {
             Ok(Some(name)) => Some(name),
             Ok(None) => {
                 self.miss(what, format!("{who} has no name"));
                 None
             }
-            Err(error) => {
-                self.miss(
-                    what,
-                    format!("the name of {who} cannot be looked up: {error}"),
-                );
+            Err(none) => {
+                self.unfinished = true;
+                self.miss(what, format!("the name of {who} {none}"));
                 None
             }
         }
@@ -304,26 +330,69 @@ fn selector(name: &str, value: impl fmt::Display) -> Option<Selector> {
     Selector::new(KIND, &format!("{name}:{value}")).ok()
 }
 
-/// The ids that stand for those without a number in the agent's user namespace. Anybody could have them.
-struct Overflow {
-    uid: u32,
-    gid: u32,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::tests::Told;
+    use crate::{ProcessOptions, Processes};
 
-impl Overflow {
-    fn of_this_system() -> &'static Self {
-        static OVERFLOW: OnceLock<Overflow> = OnceLock::new();
-        OVERFLOW.get_or_init(|| {
-            let read = |name: &str| {
-                std::fs::read_to_string(format!("/proc/sys/kernel/{name}"))
-                    .ok()
-                    .and_then(|text| text.trim().parse().ok())
-                    .unwrap_or(65534)
-            };
-            Self {
-                uid: read("overflowuid"),
-                gid: read("overflowgid"),
-            }
-        })
+    #[tokio::test(start_paused = true)]
+    async fn names_that_nobody_answers_are_missing_and_only_they() {
+        let mut told = Told::new();
+        let processes = Processes::with_names(ProcessOptions::default(), told.names.clone());
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let peer = processes.peer_of_pid(pid).unwrap();
+        let attestor = UnixAttestor::default();
+        let attest = async |interest: &Interest| match attestor.attest(&peer, interest).await {
+            Ok(Attested::Evidence(evidence)) => evidence,
+            other => panic!("{other:?}"),
+        };
+        let nameless = [
+            format!("unix:uid:{}", peer.uid),
+            "unix:sha256:0".into(),
+            "unix:path:/a".into(),
+        ];
+        let nameless: Vec<Selector> = nameless.iter().map(|text| text.parse().unwrap()).collect();
+        assert!(!attest(&Interest::of(&nameless)).await.unfinished);
+        assert!(told.asked.try_recv().is_err(), "no entry has a name");
+
+        let started = Instant::now();
+        let all = Interest::all();
+        let (evidence, _asked) = tokio::join!(attest(&all), async {
+            let asked = told.asked.recv().await;
+            tokio::time::advance(attestor.options.names_within).await;
+            asked
+        });
+        assert_eq!(started.elapsed(), attestor.options.names_within);
+        let sorts = |evidence: &Evidence| -> Vec<_> {
+            let mut sorts: Vec<_> = evidence
+                .selectors
+                .iter()
+                .map(|one| one.name().to_owned())
+                .collect();
+            sorts.dedup();
+            sorts
+        };
+        let seen = sorts(&evidence);
+        for name in ["uid", "gid", "path", "sha256"] {
+            assert!(seen.iter().any(|seen| seen == name), "{name}: {seen:?}");
+        }
+        assert!(evidence.unfinished);
+        let missing = evidence
+            .missing
+            .iter()
+            .find(|missing| missing.what == "unix:user");
+        assert_eq!(
+            missing.unwrap().why,
+            format!("the name of uid {} has not been answered yet", peer.uid)
+        );
+
+        told.answer(usize::from(u16::MAX));
+        while attest(&Interest::all()).await.unfinished {
+            tokio::task::yield_now().await;
+        }
+        let evidence = attest(&Interest::all()).await;
+        let user: Selector = format!("unix:user:user{}", peer.uid).parse().unwrap();
+        assert!(evidence.selectors.contains(user.as_str()), "{evidence:?}");
     }
 }

@@ -37,6 +37,16 @@ impl Lanes {
         uid: u32,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<T> {
+        self.run_with(uid, std::future::ready(()), |()| job()).await
+    }
+
+    /// As [`run`](Self::run), with what the job needs beside the turn and waits for only then.
+    pub(crate) async fn run_with<N: Send + 'static, T: Send + 'static>(
+        &self,
+        uid: u32,
+        needed: impl Future<Output = N>,
+        job: impl FnOnce(N) -> T + Send + 'static,
+    ) -> io::Result<T> {
         let turn = Turn {
             lanes: self,
             uid,
@@ -52,8 +62,9 @@ impl Lanes {
             .acquire_owned()
             .await
             .expect("a lane is never closed");
+        let needed = needed.await;
         spawn_blocking(move || {
-            let done = job();
+            let done = job(needed);
             drop(place);
             done
         })

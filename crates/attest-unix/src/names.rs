@@ -1,7 +1,12 @@
 //! Names of users and groups, remembered for a while.
 //!
-//! The databases may be on the network. A name is looked up only when an entry asks for names, on a blocking thread, by one
-//! caller at a time for all that want it, and only few names at once.
+//! The databases may be on the network, and may not answer. So a name is looked up only when an entry asks for names, on a
+//! blocking thread, and nobody has to wait for it: who comes back later finds what has been answered meanwhile. Each uid has
+//! few look-ups at a time, as with the [lanes](crate::lanes), and all together have a bound, which leaves threads to the rest
+//! of the agent when the databases hang.
+//!
+//! A name that is not answered is missing, and never another than was answered. The last answer stands in for one that does
+//! not come, for some minutes, so that nobody loses an identity to a database that is slow for a moment.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,28 +14,42 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, Semaphore};
-use tokio::task::spawn_blocking;
-use tokio::time::Instant;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, timeout_at};
 
+use crate::lanes::Lanes;
 use crate::sys;
 
 /// How long a name is believed.
 const BELIEVED: Duration = Duration::from_secs(60);
 /// How long it is believed that there is none. Shorter: it is what somebody is about to mend.
 const BELIEVED_ABSENT: Duration = Duration::from_secs(10);
+/// How long after it was answered a name stands in for an answer that does not come.
+const STANDS_IN: Duration = Duration::from_secs(600);
 /// How many are remembered.
 const KEPT: usize = 4096;
-/// How many are looked up at once.
+/// How many are looked up at once for one uid.
 const AT_ONCE: usize = 4;
+/// How many are looked up at once for all: a quarter of the threads of a Tokio runtime on its defaults.
+const AT_ONCE_IN_ALL: usize = 128;
+/// How many may be due for one uid. Whoever has a thousand groups is answered a few at a time.
+const DUE: usize = 64;
 
-/// The machine's users and groups.
-#[derive(Debug)]
-pub(crate) struct Names {
+/// The machine's users and groups. Cloning shares what is remembered.
+#[derive(Clone)]
+pub(crate) struct Names(Arc<Shared>);
+
+struct Shared {
+    databases: Box<Databases>,
     known: Mutex<HashMap<Who, Known>>,
-    under_way: Mutex<HashMap<Who, Arc<LookUp>>>,
-    turns: Arc<Semaphore>,
+    /// Those that are being looked up, by the uid for whose processes.
+    due: Mutex<HashMap<u32, HashMap<Who, Asked>>>,
+    lanes: Lanes,
+    places: Arc<Semaphore>,
 }
+
+/// Asks the databases for a name. May take as long as the network does.
+type Databases = dyn Fn(Who) -> io::Result<Option<String>> + Send + Sync;
 
 /// Whose name.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -39,85 +58,175 @@ pub(crate) enum Who {
     Group(u32),
 }
 
-type Name = Option<Arc<str>>;
-type LookUp = OnceCell<Name>;
+/// A name, or that there is none.
+pub(crate) type Name = Option<Arc<str>>;
+
+type Answer = Result<Name, Arc<io::Error>>;
+
+/// Where an answer will be.
+type Asked = watch::Receiver<Option<Answer>>;
+
+/// Why it is not known what the name is.
+#[derive(Clone, Debug)]
+pub(crate) enum NoName {
+    /// No answer has come in time.
+    Late,
+    /// Too many names are being looked up for this user already.
+    TooMany,
+    /// The databases could not be asked.
+    Failed(Arc<io::Error>),
+}
 
 #[derive(Debug)]
 struct Known {
     name: Name,
-    until: Instant,
+    answered: Instant,
 }
 
 impl Names {
+    /// Those that the C library knows of.
     pub(crate) fn new() -> Self {
-        Self {
-            known: Mutex::default(),
-            under_way: Mutex::default(),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
-        }
+        Self::from_databases(Who::look_up)
     }
 
-    /// The name, or `None` if there is none.
+    fn from_databases(
+        databases: impl Fn(Who) -> io::Result<Option<String>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            databases: Box::new(databases),
+            known: Mutex::default(),
+            due: Mutex::default(),
+            lanes: Lanes::new(AT_ONCE),
+            places: Arc::new(Semaphore::new(AT_ONCE_IN_ALL)),
+        }))
+    }
+
+    /// The name, or `None` if there is none, for a process of `asker`. Waits for the databases until `deadline`; they go on
+    /// after that, and their answer is remembered.
     ///
     /// # Errors
     ///
-    /// The databases could not be asked.
-    pub(crate) async fn of(&self, who: Who) -> io::Result<Name> {
-        if let Some(known) = lock(&self.known).get(&who)
-            && Instant::now() < known.until
-        {
-            return Ok(known.name.clone());
+    /// It is not known what the name is, and was not a few minutes ago.
+    pub(crate) async fn of(&self, asker: u32, who: Who, deadline: Instant) -> Result<Name, NoName> {
+        if let Some(name) = self.0.remembered(who, Known::is_believed) {
+            return Ok(name);
         }
-        let look_up = Arc::clone(lock(&self.under_way).entry(who).or_default());
-        let name = look_up
-            .get_or_try_init(async || {
-                let turns = Arc::clone(&self.turns);
-                let turn = turns.acquire_owned().await.map_err(io::Error::other)?;
-                let name = spawn_blocking(move || {
-                    let name = who.look_up();
-                    drop(turn);
-                    name
-                })
-                .await
-                .map_err(io::Error::other)??
-                .map(Arc::from);
-                self.remember(who, &name);
-                Ok::<Name, io::Error>(name)
-            })
-            .await
-            .cloned();
-        let mut under_way = lock(&self.under_way);
-        if under_way
-            .get(&who)
-            .is_some_and(|other| Arc::ptr_eq(other, &look_up))
-        {
-            under_way.remove(&who);
-        }
-        name
+        let answer = match self.ask(asker, who) {
+            Err(too_many) => Err(too_many),
+            Ok(mut asked) => match timeout_at(deadline, asked.wait_for(Option::is_some)).await {
+                Err(_) => Err(NoName::Late),
+                Ok(answer) => answer
+                    .ok()
+                    .and_then(|answer| answer.clone())
+                    .unwrap_or_else(|| Err(Arc::new(io::Error::other("the look-up broke off"))))
+                    .map_err(NoName::Failed),
+            },
+        };
+        answer.or_else(|none| self.0.remembered(who, Known::may_stand_in).ok_or(none))
     }
 
-    fn remember(&self, who: Who, name: &Name) {
-        let now = Instant::now();
+    /// Has the name looked up, unless that is under way for this uid. Nobody waits for what others ask.
+    fn ask(&self, asker: u32, who: Who) -> Result<Asked, NoName> {
+        let mut due = lock(&self.0.due);
+        let of_asker = due.entry(asker).or_default();
+        if let Some(asked) = of_asker.get(&who) {
+            return Ok(asked.clone());
+        }
+        if of_asker.len() >= DUE {
+            return Err(NoName::TooMany);
+        }
+        let (tell, asked) = watch::channel(None);
+        of_asker.insert(who, asked.clone());
+        drop(due);
+        let shared = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let answer = shared.look_up(asker, who).await;
+            if let Ok(name) = &answer {
+                shared.remember(who, name.clone());
+            }
+            shared.is_done(asker, who);
+            tell.send_replace(Some(answer));
+        });
+        Ok(asked)
+    }
+}
+
+impl Shared {
+    async fn look_up(self: &Arc<Self>, asker: u32, who: Who) -> Answer {
+        let place = Arc::clone(&self.places).acquire_owned();
+        let shared = Arc::clone(self);
+        let looked_up = self
+            .lanes
+            .run_with(asker, place, move |_place| (shared.databases)(who));
+        let name = looked_up.await.and_then(|name| name).map_err(Arc::new)?;
+        Ok(name.map(Arc::from))
+    }
+
+    fn is_done(&self, asker: u32, who: Who) {
+        let mut due = lock(&self.due);
+        if let Some(of_asker) = due.get_mut(&asker) {
+            of_asker.remove(&who);
+            if of_asker.is_empty() {
+                due.remove(&asker);
+            }
+        }
+    }
+
+    fn remembered(&self, who: Who, if_it: impl FnOnce(&Known, Instant) -> bool) -> Option<Name> {
+        let known = lock(&self.known);
+        let known = known.get(&who)?;
+        if_it(known, Instant::now()).then(|| known.name.clone())
+    }
+
+    /// Remembers a name, in the place of the one that was answered longest ago if need be.
+    fn remember(&self, who: Who, name: Name) {
+        let answered = Instant::now();
         let mut known = lock(&self.known);
-        if known.len() >= KEPT {
-            known.retain(|_, known| now < known.until);
+        if known.len() >= KEPT
+            && !known.contains_key(&who)
+            && let Some(oldest) = known
+                .iter()
+                .min_by_key(|(_, known)| known.believed_until())
+                .map(|(who, _)| *who)
+        {
+            known.remove(&oldest);
         }
-        if known.len() >= KEPT {
-            known.clear();
+        known.insert(who, Known { name, answered });
+    }
+}
+
+impl Known {
+    fn believed_until(&self) -> Instant {
+        self.answered
+            + match self.name {
+                Some(_) => BELIEVED,
+                None => BELIEVED_ABSENT,
+            }
+    }
+
+    fn is_believed(&self, now: Instant) -> bool {
+        now < self.believed_until()
+    }
+
+    /// That there was no name says nothing of now.
+    fn may_stand_in(&self, now: Instant) -> bool {
+        self.name.is_some() && now < self.answered + STANDS_IN
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for NoName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Late => f.write_str("has not been answered yet"),
+            Self::TooMany => f.write_str("waits for other names of this user's processes"),
+            Self::Failed(error) => write!(f, "cannot be looked up: {error}"),
         }
-        let believed = if name.is_some() {
-            BELIEVED
-        } else {
-            BELIEVED_ABSENT
-        };
-        let name = name.clone();
-        known.insert(
-            who,
-            Known {
-                name,
-                until: now + believed,
-            },
-        );
     }
 }
 
@@ -144,26 +253,175 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use tokio::sync::mpsc;
+
     use super::*;
 
+    /// Databases that answer each question when they are told to, and tell of each.
+    pub(crate) struct Told {
+        pub(crate) names: Names,
+        pub(crate) asked: mpsc::UnboundedReceiver<Who>,
+        answers: Arc<Semaphore>,
+        out_of_order: Arc<Mutex<bool>>,
+    }
+
+    impl Told {
+        pub(crate) fn new() -> Self {
+            let (tell, asked) = mpsc::unbounded_channel();
+            let answers = Arc::new(Semaphore::new(0));
+            let out_of_order = Arc::new(Mutex::new(false));
+            let (leave, broken) = (answers.clone(), out_of_order.clone());
+            let runtime = tokio::runtime::Handle::current();
+            let names = Names::from_databases(move |who| {
+                let _nobody_listens = tell.send(who);
+                let leave = runtime.block_on(leave.acquire());
+                leave.map_err(io::Error::other)?.forget();
+                if *lock(&broken) {
+                    return Err(io::ErrorKind::HostUnreachable.into());
+                }
+                Ok(match who {
+                    Who::User(uid) if uid >= 60_000 => None,
+                    Who::User(uid) => Some(format!("user{uid}")),
+                    Who::Group(gid) => Some(format!("group{gid}")),
+                })
+            });
+            Self {
+                names,
+                asked,
+                answers,
+                out_of_order,
+            }
+        }
+
+        pub(crate) fn answer(&self, questions: usize) {
+            self.answers.add_permits(questions);
+        }
+
+        /// Waits for the answer.
+        async fn of(&self, asker: u32, who: Who) -> Result<Option<String>, String> {
+            let deadline = Instant::now() + Duration::from_millis(500);
+            let name = self.names.of(asker, who, deadline).await;
+            name.map(|name| name.as_deref().map(str::to_owned))
+                .map_err(|none| none.to_string())
+        }
+
+        /// Has half a second pass. (By itself it does not, while there are threads at work.)
+        async fn in_time(&self, asker: u32, who: Who) -> Result<Option<String>, String> {
+            let pass = tokio::time::advance(Duration::from_millis(500));
+            tokio::join!(biased; self.of(asker, who), pass).0
+        }
+
+        /// Until nobody is asked anything.
+        async fn settle(&self) {
+            while !lock(&self.names.0.due).is_empty() {
+                tokio::task::yield_now().await;
+            }
+        }
+
+        fn asked(&mut self) -> usize {
+            std::iter::from_fn(|| self.asked.try_recv().ok()).count()
+        }
+    }
+
+    const LATE: &str = "has not been answered yet";
+
+    fn name(name: &str) -> Result<Option<String>, String> {
+        Ok(Some(name.to_owned()))
+    }
+
     #[tokio::test]
-    async fn names_come_from_the_system_and_are_remembered() {
+    async fn names_come_from_the_system() {
         let names = Names::new();
-        assert_eq!(
-            names.of(Who::User(0)).await.unwrap().as_deref(),
-            Some("root")
-        );
-        assert_eq!(
-            names.of(Who::Group(0)).await.unwrap().as_deref(),
-            Some("root")
-        );
-        assert_eq!(names.of(Who::User(4_000_000_001)).await.unwrap(), None);
-        assert!(names.under_way.lock().unwrap().is_empty());
-        // Remembered, so nobody has to look.
-        names.turns.close();
-        assert!(names.of(Who::User(0)).await.unwrap().is_some());
-        assert_eq!(names.of(Who::User(4_000_000_001)).await.unwrap(), None);
-        assert!(names.of(Who::Group(1)).await.is_err());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        for (who, want) in [
+            (Who::User(0), Some("root")),
+            (Who::Group(0), Some("root")),
+            (Who::User(4_000_000_001), None),
+        ] {
+            let name = names.of(1, who, deadline).await.unwrap();
+            assert_eq!(name.as_deref(), want, "{who}");
+        }
+        assert!(lock(&names.0.due).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_comes_late_is_there_for_who_asks_again() {
+        let mut told = Told::new();
+        assert_eq!(told.in_time(1, Who::User(7)).await, Err(LATE.into()));
+        assert_eq!(told.in_time(1, Who::User(7)).await, Err(LATE.into()));
+        told.answer(1);
+        told.settle().await;
+        assert_eq!(told.of(1, Who::User(7)).await, name("user7"));
+        assert_eq!(told.asked(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn names_that_one_uid_waits_for_hold_up_no_other() {
+        let mut told = Told::new();
+        for gid in 0..100 {
+            let why = told.in_time(1, Who::Group(gid)).await.unwrap_err();
+            let many = "waits for other names of this user's processes";
+            assert_eq!(why, if gid < 64 { LATE } else { many }, "{gid}");
+        }
+        for _ in 0..AT_ONCE {
+            told.asked.recv().await.unwrap();
+        }
+        // Also one that the other waits for.
+        for gid in [63, 200] {
+            assert_eq!(told.in_time(2, Who::Group(gid)).await, Err(LATE.into()));
+            assert_eq!(told.asked.recv().await, Some(Who::Group(gid)));
+        }
+        told.answer(usize::from(u16::MAX));
+        told.settle().await;
+        assert_eq!(told.of(2, Who::Group(200)).await, name("group200"));
+        assert_eq!(told.of(1, Who::Group(62)).await, name("group62"));
+        assert!(lock(&told.names.0.due).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_answer_stands_in_for_one_that_does_not_come_but_not_for_long() {
+        let mut told = Told::new();
+        let (user, nobody) = (Who::User(7), Who::User(60_000));
+        told.answer(2);
+        assert_eq!(told.of(1, user).await, name("user7"));
+        assert_eq!(told.of(1, nobody).await, Ok(None));
+        tokio::time::advance(BELIEVED - Duration::from_secs(1)).await;
+        assert_eq!(told.of(1, user).await, name("user7"), "believed");
+        assert_eq!(told.asked(), 2);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(told.in_time(1, user).await, name("user7"), "late");
+        assert_eq!(told.in_time(1, nobody).await, Err(LATE.into()));
+        *lock(&told.out_of_order) = true;
+        told.answer(2);
+        told.settle().await;
+        told.answer(1);
+        assert_eq!(told.of(1, user).await, name("user7"), "not to be had");
+        tokio::time::advance(STANDS_IN).await;
+        told.answer(1);
+        let why = told.of(1, user).await.unwrap_err();
+        assert!(why.starts_with("cannot be looked up: "), "{why}");
+        *lock(&told.out_of_order) = false;
+        told.answer(1);
+        assert_eq!(told.of(1, user).await, name("user7"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_memory_loses_the_oldest_alone() {
+        let mut told = Told::new();
+        told.answer(KEPT + 2);
+        told.of(1, Who::Group(1)).await.unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let newer = || (2..).map(Who::Group).take(KEPT);
+        for who in newer() {
+            told.of(1, who).await.unwrap();
+        }
+        assert_eq!(told.asked(), KEPT + 1);
+        for who in newer() {
+            told.of(1, who).await.unwrap();
+        }
+        assert_eq!(told.asked(), 0, "all others are there");
+        told.of(1, Who::Group(1)).await.unwrap();
+        assert_eq!(told.asked(), 1, "the oldest is not");
     }
 }

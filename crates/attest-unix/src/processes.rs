@@ -89,6 +89,10 @@ impl Default for Processes {
 impl Processes {
     /// A table without processes. Costs nothing while it has none.
     pub fn new(options: ProcessOptions) -> Self {
+        Self::with_names(options, Names::new())
+    }
+
+    pub(crate) fn with_names(options: ProcessOptions, names: Names) -> Self {
         Self(Arc::new(Table {
             features: options.features,
             options,
@@ -98,7 +102,7 @@ impl Processes {
             lanes: Lanes::new(LANE_WIDTH),
             closers: Lanes::new(1),
             digests: Digests::new(),
-            names: Names::new(),
+            names,
         }))
     }
 

@@ -17,6 +17,9 @@ pub struct Evidence {
     pub facts: Facts,
     /// Selectors that exist but could not be established, and why.
     pub missing: Vec<Missing>,
+    /// Some of [`missing`](Self::missing) waits for somebody else's answer, not for another caller: it is worth looking again
+    /// in a while.
+    pub unfinished: bool,
 }
 
 impl Evidence {
@@ -25,6 +28,7 @@ impl Evidence {
         self.selectors.extend(other.selectors);
         self.program.extend(other.program);
         self.missing.extend(other.missing);
+        self.unfinished |= other.unfinished;
         if self.facts.groups.is_empty() {
             self.facts.groups = other.facts.groups;
         }
@@ -99,6 +103,7 @@ mod tests {
                 what: "unix:sha256",
                 why: "file too large".into(),
             }],
+            unfinished: false,
         };
         unix.merge(Evidence {
             selectors: set(&["docker:image_id:x"]),
@@ -107,6 +112,7 @@ mod tests {
                 groups: vec![5],
                 ..Facts::new(7, 1, 2)
             },
+            unfinished: true,
             ..Evidence::default()
         });
         assert_eq!(
@@ -116,6 +122,7 @@ mod tests {
         assert_eq!(unix.facts.path.as_deref(), Some("/bin/a".as_ref()));
         assert_eq!(unix.facts.groups, [5]);
         assert_eq!(unix.missing.len(), 1);
+        assert!(unix.unfinished, "because the other is");
         assert!(unix.hangs_on_program(&set(&["unix:path:/bin/a", "unix:uid:1"])));
         assert!(!unix.hangs_on_program(&set(&["unix:uid:1"])));
     }
