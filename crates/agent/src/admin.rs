@@ -1,10 +1,12 @@
 //! The agent's own service, beside the Workload API on the same socket: what an operator asks a running agent.
 //!
-//! Open to root and to the agent's user. Anybody may have his own processes explained.
+//! Open to root and to the agent's user. Anybody may have his own processes explained. The overflow uid is neither anybody's
+//! nor the agent's, also where the agent itself runs under it: callers from any user namespace have it.
 
 use std::{sync::Arc, time::SystemTime};
 
 use plastron_attest::Interest;
+use plastron_attest_unix::is_uid_of_many;
 use plastron_entry::RegistrationEntry;
 use plastron_id::TrustDomainRef;
 use plastron_wire::agent::v1 as proto;
@@ -42,7 +44,7 @@ impl Admin {
     }
 
     fn is_operator(&self, uid: u32) -> bool {
-        uid == 0 || uid == self.uid
+        uid == 0 || is_same_user(uid, self.uid)
     }
 
     fn bundle_sequence(&self) -> u64 {
@@ -93,7 +95,7 @@ impl proto::agent_server::Agent for Admin {
         let peer = self.core.processes.peer_of_pid(pid).map_err(|error| {
             Status::not_found(format!("process {pid} cannot be looked at: {error}"))
         })?;
-        if !self.is_operator(asker) && asker != peer.uid {
+        if !self.is_operator(asker) && !is_same_user(asker, peer.uid) {
             let words = format!(
                 "process {pid} is not one of uid {asker}: only root and the agent's user may ask"
             );
@@ -239,6 +241,11 @@ impl proto::agent_server::Agent for Admin {
     }
 }
 
+/// Whether two uids are one user. Who has a uid that many may have is nobody's equal, his own included.
+fn is_same_user(one: u32, other: u32) -> bool {
+    one == other && !is_uid_of_many(one)
+}
+
 fn facts(evidence: &plastron_attest::Evidence) -> proto::Facts {
     let value = |name: &str| {
         evidence
@@ -310,5 +317,22 @@ fn timestamp(time: SystemTime) -> prost_types::Timestamp {
     prost_types::Timestamp {
         seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
         nanos: since.subsec_nanos().cast_signed(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_overflow_uid_is_no_user() {
+        for (one, other, want) in [
+            (1000, 1000, true),
+            (1000, 1001, false),
+            (65534, 65534, false),
+            (65534, 1000, false),
+        ] {
+            assert_eq!(is_same_user(one, other), want, "{one} {other}");
+        }
     }
 }
