@@ -136,7 +136,9 @@ pub(crate) struct Desk {
     by_svid: HashMap<SvidKey, Vec<Arc<Topic>>>,
     /// How many SVIDs there are before room is made again.
     room_at: usize,
-    minting: JoinSet<(SvidKey, Result<Svid, UpstreamError>)>,
+    minting: JoinSet<Result<Svid, UpstreamError>>,
+    /// What each of them is for.
+    minted: HashMap<tokio::task::Id, SvidKey>,
     counts: Arc<DeskCounts>,
 }
 
@@ -181,6 +183,7 @@ impl Desk {
             by_svid: HashMap::new(),
             room_at,
             minting: JoinSet::new(),
+            minted: HashMap::new(),
             counts: counts.clone(),
         };
         (desk, answers, counts)
@@ -200,10 +203,15 @@ impl Desk {
                         self.rebuild_all();
                     }
                 },
-                Some(outcome) = self.minting.join_next() => match outcome {
-                    Ok((key, outcome)) => self.settle(&key, outcome),
-                    Err(error) => tracing::error!(%error, "minting an X.509-SVID broke off"),
-                },
+                Some(outcome) = self.minting.join_next_with_id() => {
+                    let (task, outcome) = match outcome {
+                        Ok((task, outcome)) => (task, outcome),
+                        Err(error) => (error.id(), Err(broke_off("minting an X.509-SVID", &error))),
+                    };
+                    if let Some(key) = self.minted.remove(&task) {
+                        self.settle(&key, outcome);
+                    }
+                }
                 changed = self.bundle.changed() => match changed {
                     Ok(()) => {
                         self.bundle.mark_unchanged();
@@ -249,10 +257,10 @@ impl Desk {
         let upstream = self.upstream.clone();
         let key_type = self.settings.x509_svid_key_type;
         let lifetime = entry.x509_svid_ttl.unwrap_or(self.settings.x509_svid_ttl);
-        self.minting.spawn(async move {
-            let outcome = mint(&entry, keys, &*upstream, key_type, lifetime).await;
-            (key, outcome)
-        });
+        let task = self
+            .minting
+            .spawn(async move { mint(&entry, keys, &*upstream, key_type, lifetime).await });
+        self.minted.insert(task.id(), key);
     }
 
     fn settle(&mut self, key: &SvidKey, outcome: Result<Svid, UpstreamError>) {
@@ -540,6 +548,14 @@ async fn mint(
     })
 }
 
+/// A task that panicked is a failure like others: those who wait are told, and it is tried again.
+fn broke_off(what: &str, error: &tokio::task::JoinError) -> UpstreamError {
+    tracing::error!(%error, "{what} broke off");
+    UpstreamError::Unavailable {
+        reason: format!("{what} broke off"),
+    }
+}
+
 /// Makes a key: at once where that takes microseconds, beside the others where it takes milliseconds.
 async fn generate(
     keys: Arc<dyn KeyBackend>,
@@ -549,9 +565,7 @@ async fn generate(
         KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => {
             tokio::task::spawn_blocking(move || keys.generate(key_type))
                 .await
-                .map_err(|error| UpstreamError::Unavailable {
-                    reason: format!("making a key broke off: {error}"),
-                })?
+                .map_err(|error| broke_off("making a key", &error))?
         }
         _ => keys.generate(key_type),
     };

@@ -6,16 +6,20 @@
 mod served;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 
+use pki_types::SignatureVerificationAlgorithm;
 use plastron_agent::{
     Settings,
     audit::{AuditOptions, AuditThread},
 };
 use plastron_attest::{AttestError, Attested, BoxFuture, Interest, Peer, WorkloadAttestor};
-use plastron_keys::{KeyType, PrivateKey};
+use plastron_keys::{KeyBackend, KeyError, KeyType, PrivateKey};
 use plastron_keys_aws_lc::AwsLc;
 use plastron_wire::{agent::v1::RotateAuthorityRequest, workload::X509svidRequest};
 use plastron_workload_api::FIRST_ANSWER;
@@ -261,6 +265,55 @@ fn svid_of(answer: &[u8]) -> String {
     let message = prost::Message::decode(&answer[5..]);
     let response: plastron_wire::workload::JwtsvidResponse = message.unwrap();
     response.svids[0].spiffe_id.clone()
+}
+
+/// Has a bug that shows once.
+#[derive(Debug)]
+struct Buggy(AtomicBool);
+
+impl KeyBackend for Buggy {
+    fn generate(&self, key_type: KeyType) -> Result<Box<dyn PrivateKey>, KeyError> {
+        assert!(self.0.swap(true, Relaxed), "a bug that shows once");
+        AwsLc.generate(key_type)
+    }
+
+    fn from_pkcs8(&self, der: &[u8]) -> Result<Box<dyn PrivateKey>, KeyError> {
+        AwsLc.from_pkcs8(der)
+    }
+
+    fn algorithms(&self) -> &'static [&'static dyn SignatureVerificationAlgorithm] {
+        AwsLc.algorithms()
+    }
+
+    fn random(&self, bytes: &mut [u8]) -> Result<(), KeyError> {
+        AwsLc.random(bytes)
+    }
+}
+
+#[tokio::test]
+async fn a_panic_while_an_svid_is_made_is_told_and_it_is_tried_again() {
+    let agent = serve_differently(
+        [mine("/cart").build().unwrap()],
+        Different {
+            keys: Arc::new(Buggy(false.into())),
+            ..Different::default()
+        },
+    );
+    let mut client = agent.client().await;
+    let mut ask = async || {
+        let mut stream = client
+            .fetch_x509svid(X509svidRequest {})
+            .await?
+            .into_inner();
+        next(&mut stream).await
+    };
+    assert_eq!(ask().await.unwrap_err().code(), Code::Unavailable);
+    let again = async {
+        while let Err(status) = ask().await {
+            assert_eq!(status.code(), Code::Unavailable);
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.unwrap();
 }
 
 /// The socket that a process started by a test is to connect to.

@@ -16,6 +16,7 @@ use plastron_attest_unix::{BindOptions, Processes, UnixAttestor, UnixListener};
 use plastron_authority::Policy;
 use plastron_bundle::BundleSet;
 use plastron_entry::{EntryBuilder, RegistrationEntry, Selectors};
+use plastron_keys::KeyBackend;
 use plastron_keys_aws_lc::AwsLc;
 use plastron_wire::{
     agent::v1::agent_client::AgentClient,
@@ -50,6 +51,7 @@ pub(crate) struct Different {
     pub(crate) policy: Policy,
     pub(crate) audit: Audit,
     pub(crate) foreign: BundleSet,
+    pub(crate) keys: Arc<dyn KeyBackend>,
     /// Beside the one of Unix processes.
     pub(crate) attestors: Vec<Box<dyn WorkloadAttestor>>,
 }
@@ -61,6 +63,7 @@ impl Default for Different {
             policy: Policy::default(),
             audit: Audit::off(),
             foreign: BundleSet::new(),
+            keys: Arc::new(AwsLc),
             attestors: Vec::new(),
         }
     }
@@ -79,6 +82,7 @@ pub(crate) fn serve_differently(
         policy,
         audit,
         foreign,
+        keys,
         mut attestors,
     } = different;
     attestors.push(Box::new(UnixAttestor::default()));
@@ -96,7 +100,7 @@ pub(crate) fn serve_differently(
     let listener = UnixListener::bind(&BindOptions::new(&socket), processes.clone()).unwrap();
     let parts = Parts {
         upstream: Arc::new(embedded.clone()),
-        keys: Arc::new(AwsLc),
+        keys,
         attestors,
         processes,
         audit,
