@@ -151,7 +151,7 @@ impl AuditOptions {
     pub fn start(self) -> Result<(Audit, AuditThread), AuditError> {
         let opened = file::open(&self.file, self.mode)?;
         let shared = Arc::new(Shared {
-            queue: Queue::new(self.room),
+            queue: Queue::new(self.room, self.metrics.lost.clone()),
             refusals: Mutex::default(),
             clock: self.clock,
         });

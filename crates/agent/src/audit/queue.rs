@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use prometheus_client::metrics::counter::Counter;
+
 use super::record::{CallerFragment, CredentialFragment};
 
 /// How long records gather after a batch.
@@ -38,6 +40,8 @@ pub(super) struct Queue {
     /// Wakes those who wait for a flush.
     flushed: Condvar,
     most: usize,
+    /// Counts what comes when the writer is gone.
+    lost: Counter,
 }
 
 #[derive(Default)]
@@ -72,19 +76,24 @@ pub(super) struct Orders {
 }
 
 impl Queue {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize, lost: Counter) -> Self {
         Self {
             state: Mutex::default(),
             work: Condvar::new(),
             flushed: Condvar::new(),
             most,
+            lost,
         }
     }
 
     /// Adds a record, or counts it as lost when there is no room.
     pub(super) fn push(&self, entry: Entry) {
         let mut state = self.lock();
-        if state.entries.len() >= self.most || state.closed {
+        if state.closed {
+            self.lost.inc();
+            return;
+        }
+        if state.entries.len() >= self.most {
             state.lost += 1;
             return;
         }
@@ -191,7 +200,8 @@ impl Queue {
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        state.entries = Vec::new();
+        let entries = std::mem::take(&mut state.entries);
+        self.lost.inc_by(entries.len() as u64 + state.lost);
         self.flushed.notify_all();
     }
 

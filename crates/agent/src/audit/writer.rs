@@ -68,14 +68,28 @@ struct Failing {
     words: String,
 }
 
-/// Tells the queue when the writer ends, however it does.
-struct Closing(Arc<Shared>);
+/// Tells the queue when the writer ends, however it does, and everybody if that is by a panic. Releases go on, as they do
+/// with a full disk.
+struct Closing {
+    shared: Arc<Shared>,
+    metrics: AuditMetrics,
+    health: Option<Component>,
+}
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.0.queue.close();
+        if std::thread::panicking() {
+            tracing::error!("audit: {BROKEN}");
+            self.metrics.failing.set(1);
+            if let Some(health) = &self.health {
+                health.degraded(BROKEN);
+            }
+        }
+        self.shared.queue.close();
     }
 }
+
+const BROKEN: &str = "the thread that writes records has panicked, and nothing is recorded until the agent is restarted";
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, setup: Setup, opened: Opened) -> Self {
@@ -128,7 +142,11 @@ impl Writer {
         reason = "the driver owns the monotonic clock"
     )]
     pub(super) fn run(mut self, trust_domain: &str) {
-        let _closing = Closing(self.shared.clone());
+        let _closing = Closing {
+            shared: self.shared.clone(),
+            metrics: self.setup.metrics.clone(),
+            health: self.setup.health.clone(),
+        };
         self.begin(trust_domain, Instant::now());
         let mut gather = true;
         loop {

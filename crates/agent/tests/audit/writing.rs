@@ -1,14 +1,25 @@
 //! What is recorded, by whom, and what of it survives.
 
-use std::{collections::HashSet, fs, os::unix::fs::symlink, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    fs,
+    os::unix::fs::symlink,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use plastron_agent::{
-    audit::{Audit, AuditError, AuditFileError, Note, Place, Problem, Remark, Verify},
+    audit::{
+        Audit, AuditError, AuditFileError, AuditOptions, Note, Place, Problem, Remark, Verify,
+    },
     health::Health,
     metrics::Metrics,
 };
 use plastron_attest::PeerLost;
-use plastron_keys::KeyBackend;
+use plastron_keys::{KeyBackend, PublicKey, SignError, SignatureAlgorithm, SigningKey};
 use plastron_keys_aws_lc::AwsLc;
 use plastron_workload_api::Refusal;
 use serde_json::json;
@@ -436,4 +447,63 @@ fn an_audit_that_is_off_costs_nothing_and_waits_for_nothing() {
     audit.refused(&caller(1), "connect", &Refusal::unavailable("no"));
     audit.reopen();
     audit.flush();
+}
+
+/// A key that has a bug, which shows at the second signature.
+#[derive(Debug)]
+struct Buggy {
+    key: Arc<dyn SigningKey>,
+    signed: AtomicBool,
+}
+
+impl SigningKey for Buggy {
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.key.algorithm()
+    }
+
+    fn public_key(&self) -> &PublicKey {
+        self.key.public_key()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        assert!(!self.signed.swap(true, Relaxed), "a bug");
+        self.key.sign(message)
+    }
+}
+
+#[test]
+fn a_writer_that_panics_is_health_and_metrics_and_no_outage() {
+    let log = Log::new();
+    let health = Health::new();
+    let metrics = Metrics::new("example.org", log.clock.now());
+    let key = Buggy {
+        key: log.key.clone(),
+        signed: false.into(),
+    };
+    let (audit, thread) = AuditOptions::new(log.path(), Arc::new(key), "example.org")
+        .clock(log.clock.clone())
+        .heads(1, Duration::from_secs(3600))
+        .metrics(metrics.audit())
+        .health(health.component("audit"))
+        .start()
+        .unwrap();
+    audit.released(&caller(7), &credential(0));
+    audit.flush();
+    for nth in 1..4 {
+        audit.released(&caller(7), &credential(nth));
+        audit.flush();
+    }
+    let standing = health.standing();
+    assert!(standing.ready);
+    assert_eq!(
+        standing.problems,
+        [
+            "audit: the thread that writes records has panicked, and nothing is recorded until the agent is restarted"
+        ]
+    );
+    let page = metrics.encode();
+    for series in ["audit_failing 1", "audit_lost_total 3"] {
+        assert!(page.contains(series), "{series}: {page}");
+    }
+    thread.stop();
 }
