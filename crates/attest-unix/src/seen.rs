@@ -29,7 +29,8 @@ pub(crate) struct Program {
     pub(crate) file: FileId,
     /// Its path as the kernel tells it. Where that leads, in whose view, it does not say.
     pub(crate) link: PathBuf,
-    /// That path leads to the very file in the agent's view.
+    /// That path leads to the very file in the agent's view. Not looked at for a program that is not
+    /// [unaided](Self::unaided).
     pub(crate) at_path: Result<(), Unseen>,
     /// Nothing says that more than this program decides what the process does.
     pub(crate) unaided: Result<(), Unseen>,
@@ -79,16 +80,24 @@ impl Seen {
             Err(unseen) => Err(unseen),
             Ok(file) => match sort_out("exe", read_exe(pid))? {
                 Err(unseen) => Err(unseen),
-                Ok(link) => Ok(Program {
-                    file,
-                    at_path: at_path(&link, file)?,
-                    link,
-                    unaided: match &status {
+                Ok(link) => {
+                    let unaided = match &status {
                         Err(unseen) => Err(unseen.clone()),
                         Ok(status) if status.traced => Err(Unseen::Traced),
                         Ok(_) => in_our_user_namespace(pid, pidfd)?,
-                    },
-                }),
+                    };
+                    // Where somebody else may have made up the path, it is not gone to: it can lead anywhere.
+                    let at_path = match &unaided {
+                        Err(aided) => Err(aided.clone()),
+                        Ok(()) => at_path(&link, file)?,
+                    };
+                    Ok(Program {
+                        file,
+                        link,
+                        at_path,
+                        unaided,
+                    })
+                }
             },
         };
         Ok(Self {
