@@ -6,11 +6,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FlockOperation, Gid, Mode, Uid, chmodat, chownat, flock};
+use rustix::fs::{
+    AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, Uid, chownat, flock, fstat, open,
+};
 use rustix::net::sockopt::{set_socket_passcred, socket_acceptconn};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
+use rustix::process::geteuid;
 
 use crate::connection::UnixConnection;
 use crate::processes::Processes;
@@ -254,16 +257,15 @@ impl Bound {
         let address = SocketAddrUnix::new(&path).map_err(failed("naming a socket"))?;
         let socket = stream_socket().map_err(failed("making a socket for"))?;
         bind(&socket, &address).map_err(failed("binding"))?;
-        let there = path
-            .symlink_metadata()
-            .map_err(|error| self.failed("looking at", error))?;
-        self.socket = Some((there.dev(), there.ino()));
-        let mode = Mode::from_raw_mode(options.mode);
-        chmodat(CWD, &path, mode, AtFlags::empty()).map_err(failed("setting the mode of"))?;
+        let file = open_socket_file(&path).map_err(|error| self.failed("looking at", error))?;
+        let there = fstat(&file).map_err(failed("looking at"))?;
+        self.socket = Some((there.st_dev, there.st_ino));
+        sys::set_mode(file.as_fd(), Mode::from_raw_mode(options.mode))
+            .map_err(|error| self.failed("setting the mode of", error))?;
         if options.uid.is_some() || options.gid.is_some() {
             let uid = options.uid.map(Uid::from_raw);
             let gid = options.gid.map(Gid::from_raw);
-            chownat(CWD, &path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+            chownat(&file, c"", uid, gid, AtFlags::EMPTY_PATH)
                 .map_err(failed("setting the owner of"))?;
         }
         name_writers(socket.as_fd(), processes).map_err(|error| self.failed("preparing", error))?;
@@ -292,6 +294,24 @@ impl Drop for Bound {
     }
 }
 
+/// The file of a socket that this process has just bound. Whoever may write in its folder can have put something else
+/// there since then: a link, or another file of ours, whose mode and owner are not to change.
+fn open_socket_file(path: &Path) -> io::Result<OwnedFd> {
+    let file = open(
+        path,
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let there = fstat(&file)?;
+    let is_socket = FileType::from_raw_mode(there.st_mode) == FileType::Socket;
+    if !is_socket || there.st_nlink != 1 || there.st_uid != geteuid().as_raw() {
+        return Err(io::Error::other(
+            "another file has taken the place of the socket",
+        ));
+    }
+    Ok(file)
+}
+
 fn stream_socket() -> rustix::io::Result<OwnedFd> {
     socket_with(
         AddressFamily::UNIX,
@@ -307,5 +327,40 @@ fn is_live(path: &Path) -> io::Result<bool> {
     match connect(&stream_socket()?, &address) {
         Err(rustix::io::Errno::CONNREFUSED | rustix::io::Errno::NOENT) => Ok(false),
         _ => Ok(true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn what_took_the_place_of_the_socket_keeps_its_mode() {
+        for kind in ["socket", "link", "hard link", "file"] {
+            let dir = tempfile::tempdir().unwrap();
+            let (path, other) = (dir.path().join("agent.sock"), dir.path().join("other"));
+            let bound = std::os::unix::net::UnixListener::bind(&path).unwrap();
+            if kind != "socket" {
+                std::fs::rename(&path, &other).unwrap();
+            }
+            match kind {
+                "link" => symlink(&other, &path).unwrap(),
+                "hard link" => std::fs::hard_link(&other, &path).unwrap(),
+                "file" => drop(File::create(&path).unwrap()),
+                _ => {}
+            }
+            let file = open_socket_file(&path);
+            assert_eq!(file.is_ok(), kind == "socket", "{kind}");
+            if let Ok(file) = file {
+                sys::set_mode(file.as_fd(), Mode::from_raw_mode(0o642)).unwrap();
+                assert_eq!(
+                    path.metadata().unwrap().permissions().mode() & 0o7777,
+                    0o642
+                );
+            }
+            drop(bound);
+        }
     }
 }

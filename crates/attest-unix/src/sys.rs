@@ -12,6 +12,7 @@ pub(crate) use socket::{
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use rustix::fs::{AtFlags, CWD, Mode, chmodat};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 /// Effective user and group id.
@@ -52,6 +53,30 @@ pub(crate) fn pidfd_user_namespace(pidfd: BorrowedFd<'_>) -> io::Result<OwnedFd>
     }
     // SAFETY: the kernel has just made this descriptor, close-on-exec, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sets the mode of a file that is open by its path alone (`O_PATH`).
+pub(crate) fn set_mode(file: BorrowedFd<'_>, mode: Mode) -> io::Result<()> {
+    let by_number = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match chmodat(CWD, by_number, mode, AtFlags::empty()) {
+        Err(rustix::io::Errno::NOENT) => {}
+        done => return Ok(done?),
+    }
+    // Without /proc. `fchmodat2` is a call of Linux 6.6, whose number is the same on all architectures that we know of.
+    // SAFETY: an open descriptor, a path that ends with its NUL, and numbers.
+    let done = unsafe {
+        libc::syscall(
+            452,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            mode.as_raw_mode(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// Clock ticks since boot, the unit in which `/proc/PID/stat` says when a process started.
