@@ -1,6 +1,8 @@
 //! Health and metrics over HTTP, for probes and scrapers on this machine.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque, convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -14,14 +16,14 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
 };
 
 use super::Health;
 use crate::metrics::Metrics;
 
-/// Connections at a time. Probes and scrapers are few; the rest waits in the backlog.
+/// Connections at a time. Probes and scrapers are few, and are answered at once; so one more takes the place of the oldest,
+/// who has not sent his request or does not read his response.
 const CONNECTIONS: usize = 16;
 /// How long a connection may take, its request and its response.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -94,19 +96,22 @@ impl HealthServer {
 
     /// Answers until it is dropped.
     pub async fn serve(self, health: Arc<Health>, metrics: Arc<Metrics>) {
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
+        let mut oldest_first = VecDeque::<AbortHandle>::new();
         loop {
-            let Ok(permit) = room.clone().acquire_owned().await else {
-                return;
-            };
             match self.listener.accept().await {
                 Ok((stream, _)) => {
+                    oldest_first.retain(|connection| !connection.is_finished());
+                    if oldest_first.len() >= CONNECTIONS
+                        && let Some(oldest) = oldest_first.pop_front()
+                    {
+                        oldest.abort();
+                    }
                     let answering = answer(stream, health.clone(), metrics.clone());
-                    connections.spawn(async move {
+                    let connection = connections.spawn(async move {
                         let _ = tokio::time::timeout(self.within, answering).await;
-                        drop(permit);
                     });
+                    oldest_first.push_back(connection);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "health: cannot accept");
@@ -296,13 +301,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_say_nothing_keep_nobody_else_out_for_long() {
-        let served = serve_within(Duration::from_millis(200)).await;
+    async fn those_who_say_nothing_keep_nobody_else_out() {
+        let served = serve_within(Duration::from_secs(3600)).await;
         let mut silent = Vec::new();
-        for _ in 0..CONNECTIONS {
+        for _ in 0..3 * CONNECTIONS {
             silent.push(TcpStream::connect(served.address).await.unwrap());
         }
         assert_eq!(get(served.address, "/live").await.0, 200);
+        // The one that has been silent longest is closed, the newest is not.
+        let mut nothing = [0];
+        assert_eq!(silent[0].read(&mut nothing).await.unwrap(), 0);
+        let mut newest = silent.pop().unwrap();
+        newest
+            .write_all(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        assert_eq!(newest.read(&mut nothing).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn those_who_say_nothing_are_closed_in_time() {
+        let served = serve_within(Duration::from_millis(20)).await;
+        let mut silent = TcpStream::connect(served.address).await.unwrap();
+        assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
     }
 
     #[tokio::test]
