@@ -101,7 +101,9 @@ pub struct JwtSvidRequest<'r, S> {
 }
 
 impl<S: AsRef<str>> JwtSvidRequest<'_, S> {
-    /// How long it lives, counted from the moment of issue. Five minutes by default.
+    /// How long it lives, from `iat` to `exp`: a fraction of a second less than from the moment of issue, as `iat` is the
+    /// second in which that lies. A lifetime of one second is two where less than half of it would be left. Five minutes by
+    /// default.
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
@@ -137,7 +139,7 @@ impl<S: AsRef<str>> JwtSvidRequest<'_, S> {
         }
         let issue = Issue::at(now)?;
         let issued_at = issue.second(Duration::ZERO);
-        let expires_at = issue.end(self.lifetime, self.limit)?;
+        let expires_at = issue.end_from_second(self.lifetime, self.limit)?;
         let claims = self.claims(jti, issued_at, expires_at);
 
         let mut token =

@@ -26,18 +26,42 @@ impl Issue {
 
     /// The end of `lifetime`, rounded up to a second, or `limit`, whichever comes first.
     pub(crate) fn end(self, lifetime: Duration, limit: UnixTime) -> Result<UnixTime, MintError> {
+        self.check(lifetime, limit)?;
+        let end = rounded_up(self.now.saturating_add(lifetime));
+        Ok(UnixTime::since_unix_epoch(end).min(limit))
+    }
+
+    /// The end of a token that names the [second](Self::second) of its issue and is to live for `lifetime`, rounded up to a
+    /// second, from there: a fraction of a second less than from the moment of issue. Where that would leave less than half
+    /// of `lifetime`, as it can of a single second, it is a second more. Or `limit`, whichever comes first.
+    pub(crate) fn end_from_second(
+        self,
+        lifetime: Duration,
+        limit: UnixTime,
+    ) -> Result<UnixTime, MintError> {
+        self.check(lifetime, limit)?;
+        let second = Duration::from_secs(self.now.as_secs());
+        let mut end = second.saturating_add(rounded_up(lifetime));
+        if end.saturating_sub(self.now) < lifetime / 2 {
+            end = end.saturating_add(Duration::from_secs(1));
+        }
+        Ok(UnixTime::since_unix_epoch(end).min(limit))
+    }
+
+    fn check(self, lifetime: Duration, limit: UnixTime) -> Result<(), MintError> {
         if lifetime.is_zero() {
             return Err(MintError::NoLifetime);
         }
         if limit.as_secs() <= self.now.as_secs() {
             return Err(MintError::Expired { not_after: limit });
         }
-        let end = self.now.saturating_add(lifetime);
-        let seconds = end
-            .as_secs()
-            .saturating_add(u64::from(end.subsec_nanos() > 0));
-        Ok(UnixTime::since_unix_epoch(Duration::from_secs(seconds)).min(limit))
+        Ok(())
     }
+}
+
+fn rounded_up(time: Duration) -> Duration {
+    let more = u64::from(time.subsec_nanos() > 0);
+    Duration::from_secs(time.as_secs().saturating_add(more))
 }
 
 /// The last second that a certificate can name: 9999-12-31T23:59:59Z. Spec: RFC 5280 §4.1.2.5.
@@ -107,6 +131,27 @@ mod tests {
     }
 
     #[test]
+    fn tokens_live_for_whole_seconds_from_their_second_and_at_least_half_of_what_was_asked() {
+        for (now, lifetime, want) in [
+            (1_000, 300_000, 301),
+            (1_001, 300_000, 301),
+            (1_999, 300_000, 301),
+            (1_999, 299_001, 301),
+            (1_999, 2_000, 3),
+            (1_000, 1_000, 2),
+            (1_500, 1_000, 2),
+            (1_501, 1_000, 3),
+            (1_999, 1_000, 3),
+            (1_999, 1, 2),
+        ] {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now);
+            let issue = Issue::at(now).unwrap();
+            let end = issue.end_from_second(Duration::from_millis(lifetime), unix(1000));
+            assert_eq!(end, Ok(unix(want)), "{now:?} {lifetime}");
+        }
+    }
+
+    #[test]
     fn lifetimes_round_up_and_stop_at_the_limit() {
         let millis = |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
         for (now, lifetime, limit, want) in [
@@ -133,8 +178,9 @@ mod tests {
                 "{now} {lifetime} {limit}"
             );
         }
-        let forever = Issue::at(millis(1)).unwrap().end(Duration::MAX, unix(9));
-        assert_eq!(forever, Ok(unix(9)));
+        let issue = Issue::at(millis(1)).unwrap();
+        assert_eq!(issue.end(Duration::MAX, unix(9)), Ok(unix(9)));
+        assert_eq!(issue.end_from_second(Duration::MAX, unix(9)), Ok(unix(9)));
         let before = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
         assert!(matches!(Issue::at(before), Err(MintError::TimeOutOfRange)));
     }

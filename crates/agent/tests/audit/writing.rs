@@ -481,7 +481,7 @@ fn a_writer_that_panics_is_health_and_metrics_and_no_outage() {
         signed: false.into(),
     };
     let (audit, thread) = AuditOptions::new(log.path(), Arc::new(key), "example.org")
-        .clock(log.clock.clone())
+        .clock(log.clock)
         .heads(1, Duration::from_secs(3600))
         .metrics(metrics.audit())
         .health(health.component("audit"))
