@@ -1,9 +1,11 @@
 //! JWT-SVIDs by (entry, audiences): signed once for all who ask at the same time, kept while they are in their first half,
 //! renewed ahead when somebody used them lately, forgotten otherwise.
 
+mod allowance;
+
 use std::{
     cmp::{Ordering, Reverse},
-    collections::{BinaryHeap, HashMap},
+    collections::BinaryHeap,
     hash::{Hash, Hasher},
     num::NonZeroUsize,
     sync::{
@@ -19,6 +21,7 @@ use plastron_entry::RegistrationEntry;
 use plastron_schedule::{Seed, renew_at};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
+use self::allowance::Allowance;
 use crate::{
     Settings,
     audit::CredentialFragment,
@@ -173,11 +176,7 @@ impl JwtCache {
                 bytes: 0,
                 most_bytes: settings.jwt_cache_bytes,
             }),
-            allowance: Mutex::new(Allowance {
-                per_second,
-                burst,
-                spent: HashMap::new(),
-            }),
+            allowance: Mutex::new(Allowance::new(per_second, burst)),
             renewals,
             signed: AtomicU64::new(0),
             hits: AtomicU64::new(0),
@@ -250,7 +249,7 @@ impl JwtCache {
         match allowance.take(uid, self.clock.now()) {
             true => Ok(()),
             false => Err(JwtRefused::TooMany {
-                per_second: allowance.per_second,
+                per_second: allowance.per_second(),
             }),
         }
     }
@@ -380,41 +379,6 @@ async fn renew(
             }
         }
     }
-}
-
-/// How many signatures each uid may still have: a bucket that fills by the second, empty buckets only are kept.
-struct Allowance {
-    per_second: u32,
-    burst: u32,
-    /// Signatures spent and not yet won back, at a moment.
-    spent: HashMap<u32, (f64, SystemTime)>,
-}
-
-impl Allowance {
-    /// Buckets kept before the full ones are swept out.
-    const SWEEP_AT: usize = 1024;
-
-    fn take(&mut self, uid: u32, now: SystemTime) -> bool {
-        if self.spent.len() >= Self::SWEEP_AT {
-            let per_second = f64::from(self.per_second);
-            self.spent
-                .retain(|_, (spent, at)| remaining(*spent, *at, now, per_second) > 0.0);
-        }
-        let (spent, at) = self.spent.entry(uid).or_insert((0.0, now));
-        *spent = remaining(*spent, *at, now, f64::from(self.per_second));
-        *at = now;
-        if *spent + 1.0 > f64::from(self.burst) {
-            return false;
-        }
-        *spent += 1.0;
-        true
-    }
-}
-
-/// What of `spent` at `at` is not won back by `now`. A clock that went back wins nothing back.
-fn remaining(spent: f64, at: SystemTime, now: SystemTime, per_second: f64) -> f64 {
-    let elapsed = now.duration_since(at).unwrap_or_default().as_secs_f64();
-    (spent - elapsed * per_second).max(0.0)
 }
 
 #[cfg(test)]
@@ -591,44 +555,5 @@ mod tests {
             );
         }
         assert_eq!(signed(&cache), 3);
-    }
-
-    #[test]
-    fn a_uid_spends_its_burst_and_wins_it_back_by_the_second() {
-        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        let mut allowance = Allowance {
-            per_second: 2,
-            burst: 4,
-            spent: HashMap::new(),
-        };
-        let took = |allowance: &mut Allowance, uid, at| {
-            (0..10)
-                .filter(|_| allowance.take(uid, start + Duration::from_millis(at)))
-                .count()
-        };
-        assert_eq!(took(&mut allowance, 1000, 0), 4);
-        assert_eq!(took(&mut allowance, 1001, 0), 4, "another uid has its own");
-        assert_eq!(took(&mut allowance, 1000, 400), 0);
-        assert_eq!(took(&mut allowance, 1000, 1000), 2);
-        assert_eq!(took(&mut allowance, 1000, 500), 0, "the clock went back");
-        assert_eq!(
-            took(&mut allowance, 1000, 600_000),
-            4,
-            "never more than the burst"
-        );
-    }
-
-    #[test]
-    fn uids_that_won_everything_back_are_forgotten() {
-        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        let mut allowance = Allowance {
-            per_second: 1,
-            burst: 1,
-            spent: HashMap::new(),
-        };
-        for uid in 0..10_000 {
-            assert!(allowance.take(uid, start + Duration::from_secs(u64::from(uid))));
-        }
-        assert!(allowance.spent.len() <= Allowance::SWEEP_AT);
     }
 }
