@@ -200,14 +200,22 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
         }
     }
 
-    /// Sends one answer.
+    /// Sends one answer. A large one, or one whose caller's window is shut, is the caller's until it has left for the socket:
+    /// it holds its place among the streams of its user ID. The others are gone with what ends the call.
     async fn once(
         &mut self,
         answer: impl Future<Output = Result<Message, Refusal>>,
     ) -> Result<(), Stop> {
         let answer = pin!(answer);
         let message = self.race(Patience::Finish, answer).await??;
-        self.send(message)
+        let large = message.payload().len() > SMALL;
+        self.reply.open()?;
+        let shut = !self.reply.has_room();
+        self.send(message)?;
+        if large || shut {
+            self.room().await?;
+        }
+        Ok(())
     }
 
     /// Sends the state now and after each change, as fast as the caller reads and no faster (WAPI-09, WAPI-12).
@@ -301,6 +309,10 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
         .await
     }
 }
+
+/// An answer of this size may wait for the socket on nobody's account, a hundred on one connection. A token of one audience
+/// has a quarter of it.
+const SMALL: usize = 4096;
 
 fn poll_deadline(deadline: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Poll<Stop> {
     let Some(deadline) = deadline else {

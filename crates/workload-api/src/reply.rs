@@ -62,11 +62,22 @@ impl Reply {
         .await
     }
 
+    /// Sends the headers, if they have not been sent.
+    pub(crate) fn open(&mut self) -> Result<(), Gone> {
+        match self {
+            Self::Fresh(_) => self.headers(grpc_headers()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether nothing sent before waits, and the caller's window is open.
+    pub(crate) fn has_room(&self) -> bool {
+        matches!(self, Self::Open(stream) if stream.capacity() > 0)
+    }
+
     /// Sends a message, after the headers if they have not been sent. Queues it whole, whatever the window.
     pub(crate) fn message(&mut self, message: Message) -> Result<(), Gone> {
-        if let Self::Fresh(_) = self {
-            self.headers(grpc_headers())?;
-        }
+        self.open()?;
         self.data(message.into_frame())
     }
 

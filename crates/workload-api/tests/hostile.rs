@@ -295,6 +295,36 @@ async fn a_reader_that_stops_gets_the_latest_and_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn tokens_that_nobody_reads_count_as_streams_of_their_user() {
+    let served = serve(Limits {
+        streams_per_uid: 3,
+        ..Limits::default()
+    });
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(0);
+    let stream = UnixStream::connect(&served.path).await.unwrap();
+    let raw = Raw::over(stream, builder).await;
+    let mut unread = Vec::new();
+    for number in 0..6 {
+        let request = grpc("/SpiffeWorkloadAPI/FetchJWTSVID").header("workload.spiffe.io", "true");
+        let mut send = raw.send.clone().ready().await.unwrap();
+        let (response, mut stream) = send.send_request(request.body(()).unwrap(), false).unwrap();
+        stream
+            .send_data(bytes::Bytes::from_static(b"\0\0\0\0\x03\x0a\x01a"), true)
+            .unwrap();
+        let response = within(response).await.unwrap();
+        let status = response.headers().get("grpc-status").cloned();
+        let refused = status.as_ref().map(|status| status.as_bytes());
+        assert_eq!(refused, (number >= 3).then_some(&b"14"[..]), "{number}");
+        unread.push(response);
+    }
+    drop(unread);
+    raw.connection.abort();
+    until(|| served.stats.connections() == 0).await;
+    assert_serves(&served).await;
+}
+
+#[tokio::test]
 async fn a_reader_that_comes_back_skips_to_the_latest() {
     let served = serve(Limits::default());
     served.publish(x509("0", 10_000));
