@@ -222,7 +222,7 @@ fn settings(
     let limits = limits(values);
     let attest = Attest {
         timeout: values
-            .text("attest.timeout", lifetime)
+            .text("attest.timeout", patience)
             .unwrap_or(Duration::from_secs(5)),
         unix_path: values
             .text("attest.unix.path", |text| choice(text, &PathMeaning::NAMES))
@@ -288,7 +288,7 @@ fn workload_api(values: &Values<'_, '_>) -> WorkloadApi {
             .boolean("workload_api.unauthenticated_bundles")
             .unwrap_or(false),
         handshake_timeout: values
-            .text("workload_api.handshake_timeout", some_time)
+            .text("workload_api.handshake_timeout", patience)
             .unwrap_or(Duration::from_secs(10)),
     }
 }
@@ -362,6 +362,12 @@ fn limits(values: &Values<'_, '_>) -> Limits {
         connections_per_uid: values.number("limits.connections_per_uid", count),
         streams_per_connection: values.number("limits.streams_per_connection", count),
         streams_per_uid: values.number("limits.streams_per_uid", count),
+        request_bytes_per_uid: values
+            .size("limits.request_bytes_per_uid", request_bytes)
+            .unwrap_or(8 << 20),
+        request_bytes_in_all: values
+            .size("limits.request_bytes_in_all", request_bytes)
+            .unwrap_or(64 << 20),
         jwt_signatures_per_uid: values
             .number("limits.jwt_signatures_per_uid", count)
             .unwrap_or(100),
@@ -377,16 +383,37 @@ fn limits(values: &Values<'_, '_>) -> Limits {
     }
 }
 
-/// A duration that is not zero.
-fn some_time(text: &str) -> Result<Duration, Wrong> {
+/// How long is waited for a caller: neither no time at all nor more than whoever calls would wait.
+fn patience(text: &str) -> Result<Duration, Wrong> {
     match duration(text)? {
         Duration::ZERO => Err(Wrong::new(
             "no time at all would let nobody in",
             "write \"10s\"",
         )),
+        long if long > LONGEST_PATIENCE => Err(Wrong::new(
+            format!("{text:?} is longer than any caller waits"),
+            "write \"5m\" or less",
+        )),
         duration => Ok(duration),
     }
 }
+
+/// Who takes longer holds his place for nothing.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(300);
+
+/// Room for at least one request.
+fn request_bytes(text: &str) -> Result<u64, Wrong> {
+    match size(text)? {
+        small if small < LARGEST_REQUEST => Err(Wrong::new(
+            format!("{text:?} is less than one request may have"),
+            "write \"64KiB\" or more",
+        )),
+        bytes => Ok(bytes),
+    }
+}
+
+/// See [`plastron_workload_api::Limits::request_bytes`].
+const LARGEST_REQUEST: u64 = 64 << 10;
 
 fn key_type_of(text: &str) -> Result<KeyType, Wrong> {
     choice(

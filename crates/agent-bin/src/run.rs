@@ -60,6 +60,10 @@ const SPREAD: Duration = Duration::from_secs(5);
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// How long what still runs at the end may take.
 const GRACE: Duration = Duration::from_secs(2);
+/// Threads for what may take long. A file system, a process or a directory service that does not answer holds up to nine of
+/// them for each uid, and one person can have many uids: twice what Tokio gives let a hundred of them be held up without an
+/// effect on the others. A thread that waits costs a few pages of memory, and is gone ten seconds after its work.
+const BLOCKED: usize = 1024;
 /// Descriptors, where the system sets no limit.
 const MANY_DESCRIPTORS: u64 = 1 << 20;
 
@@ -86,6 +90,7 @@ pub(crate) fn run(flags: cli::Run, format: Format) -> Result<Report, Failure> {
     // and handing the rest from one thread to another would cost more than the calls themselves.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .thread_name("agent")
+        .max_blocking_threads(BLOCKED)
         .enable_all()
         .build()
         .map_err(|error| failed("the threads", &error))?;
@@ -430,6 +435,9 @@ fn limits(settings: &Settings) -> Limits {
     if let Some(streams) = told.streams_per_connection {
         limits.streams_per_connection = u32::try_from(streams).unwrap_or(u32::MAX);
     }
+    let bytes = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+    limits.request_bytes_per_uid = bytes(told.request_bytes_per_uid);
+    limits.request_bytes_in_all = bytes(told.request_bytes_in_all);
     limits.request_time = settings.workload_api.handshake_timeout;
     limits
 }

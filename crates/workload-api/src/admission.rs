@@ -10,6 +10,8 @@ use crate::{ConnectionRefused, Held, Limits, Refusal};
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
     books: Mutex<Books>,
+    /// Of all requests that are held.
+    request_bytes: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
@@ -18,17 +20,18 @@ struct Books {
     by_uid: HashMap<u32, Account>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Account {
     connections: usize,
     shares: Arc<Shares>,
 }
 
 /// What a user ID holds over all its connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shares {
     streams: AtomicUsize,
     request_bytes: AtomicUsize,
+    request_bytes_in_all: Arc<AtomicUsize>,
 }
 
 /// The right to one connection, given back on drop.
@@ -49,7 +52,11 @@ pub(crate) struct RequestBytes {
     shares: Arc<Shares>,
     held: usize,
     most_of_uid: usize,
+    most_in_all: usize,
 }
+
+/// What a user ID may hold of requests whatever others hold: hundreds of the usual ones, which have five bytes.
+const FEW_BYTES: usize = 4096;
 
 impl Admission {
     pub(crate) fn admit(
@@ -73,7 +80,14 @@ impl Admission {
             return Err(ConnectionRefused::Limit);
         }
         books.connections += 1;
-        let account = books.by_uid.entry(uid).or_default();
+        let account = books.by_uid.entry(uid).or_insert_with(|| Account {
+            connections: 0,
+            shares: Arc::new(Shares {
+                streams: AtomicUsize::new(0),
+                request_bytes: AtomicUsize::new(0),
+                request_bytes_in_all: Arc::clone(&self.request_bytes),
+            }),
+        });
         account.connections += 1;
         Ok(Slot {
             shares: Arc::clone(&account.shares),
@@ -105,6 +119,7 @@ impl Slot {
             shares: Arc::clone(&self.shares),
             held: 0,
             most_of_uid: limits.request_bytes_per_uid,
+            most_in_all: limits.request_bytes_in_all,
         }
     }
 }
@@ -135,9 +150,14 @@ impl RequestBytes {
     /// Takes so many more, if they can be had.
     pub(crate) fn hold(&mut self, more: usize) -> Result<(), Refusal> {
         self.held += more;
-        let before = self.shares.request_bytes.fetch_add(more, Relaxed);
-        if before + more > self.most_of_uid {
+        let shares = &self.shares;
+        let of_uid = shares.request_bytes.fetch_add(more, Relaxed) + more;
+        let in_all = shares.request_bytes_in_all.fetch_add(more, Relaxed) + more;
+        if of_uid > self.most_of_uid {
             return Err(Refusal::unavailable("too many requests of this user"));
+        }
+        if in_all > self.most_in_all && of_uid > FEW_BYTES {
+            return Err(Refusal::unavailable("too many requests"));
         }
         Ok(())
     }
@@ -145,7 +165,9 @@ impl RequestBytes {
 
 impl Drop for RequestBytes {
     fn drop(&mut self) {
-        self.shares.request_bytes.fetch_sub(self.held, Relaxed);
+        let shares = &self.shares;
+        shares.request_bytes.fetch_sub(self.held, Relaxed);
+        shares.request_bytes_in_all.fetch_sub(self.held, Relaxed);
     }
 }
 
@@ -225,6 +247,35 @@ mod tests {
         assert!(other.stream(&limits).is_some());
         drop(first);
         assert!(b.stream(&limits).is_some());
+    }
+
+    #[test]
+    fn many_users_hold_no_more_of_requests_than_all_may_and_keep_small_ones_from_nobody() {
+        let admission = Arc::new(Admission::default());
+        let limits = Limits {
+            request_bytes_per_uid: 10_000,
+            request_bytes_in_all: 25_000,
+            ..Limits::default()
+        };
+        let slot = |uid| admission.admit(uid, Held::default(), &limits).unwrap();
+        let slots: Vec<_> = (0..4).map(slot).collect();
+        let mut held: Vec<_> = slots
+            .iter()
+            .map(|slot| slot.request_bytes(&limits))
+            .collect();
+        for (uid, more, want) in [
+            (0, 10_000, true),
+            (1, 10_000, true),
+            (0, 1, false),
+            (2, 5000, false),
+            (3, 4096, true),
+            (3, 1, false),
+        ] {
+            assert_eq!(held[uid].hold(more).is_ok(), want, "{uid} {more}");
+        }
+        held.clear();
+        assert!(slots[2].request_bytes(&limits).hold(10_000).is_ok());
+        assert_eq!(admission.request_bytes.load(Relaxed), 0);
     }
 
     #[test]

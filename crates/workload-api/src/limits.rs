@@ -26,6 +26,9 @@ pub struct Limits {
     pub request_bytes: usize,
     /// All of one user ID's request bodies that are held at a time, in bytes.
     pub request_bytes_per_uid: usize,
+    /// All request bodies that are held at a time, in bytes. User IDs that hold less than four kilobytes go beyond it, since
+    /// one person can have many user IDs.
+    pub request_bytes_in_all: usize,
     /// Metadata of a request, in bytes as HTTP/2 counts them (32 on top for each entry); announced to the peer.
     pub metadata_bytes: u32,
     /// How long a connection that ends may take to read what it still gets.
@@ -49,6 +52,7 @@ impl Limits {
             request_time: Duration::from_secs(10),
             request_bytes: 64 * 1024,
             request_bytes_per_uid: 8 << 20,
+            request_bytes_in_all: 64 << 20,
             metadata_bytes: 4 * 1024,
             flush_time: Duration::from_secs(1),
         }

@@ -256,6 +256,20 @@ pub(crate) const KEYS: &[Key] = &[
         shown: |settings| number(settings.limits.streams_per_uid),
     },
     Key {
+        name: "limits.request_bytes_per_uid",
+        value: "SIZE",
+        help: "Bytes of requests of one uid held at a time [default: 8MiB]",
+        live: false,
+        shown: |settings| Some(settings.limits.request_bytes_per_uid.to_string()),
+    },
+    Key {
+        name: "limits.request_bytes_in_all",
+        value: "SIZE",
+        help: "Bytes of all requests held at a time [default: 64MiB]",
+        live: false,
+        shown: |settings| Some(settings.limits.request_bytes_in_all.to_string()),
+    },
+    Key {
         name: "limits.jwt_signatures_per_uid",
         value: "COUNT",
         help: "New JWT-SVIDs for one uid, a second [default: 100]",

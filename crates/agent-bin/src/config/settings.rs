@@ -75,6 +75,8 @@ pub(crate) struct Limits {
     pub(crate) connections_per_uid: Option<usize>,
     pub(crate) streams_per_connection: Option<usize>,
     pub(crate) streams_per_uid: Option<usize>,
+    pub(crate) request_bytes_per_uid: u64,
+    pub(crate) request_bytes_in_all: u64,
     pub(crate) jwt_signatures_per_uid: usize,
     pub(crate) cached_x509_svids: usize,
     pub(crate) cached_jwt_svids: usize,

@@ -100,6 +100,8 @@ fn every_key_is_taken() {
         connections_per_uid = 0x100
         streams_per_connection = 10
         streams_per_uid = 1000
+        request_bytes_per_uid = "64KiB"
+        request_bytes_in_all = "1MiB"
         jwt_signatures_per_uid = 7
         cached_x509_svids = 8
         cached_jwt_svids = 9

@@ -89,6 +89,23 @@ fn what_is_wrong_is_said_with_its_line_and_what_to_write() {
             "agent.toml:3: error: limits.connections is a string, where a whole number belongs\n    write connections = 100\n",
         ),
         (
+            with("[limits]\nrequest_bytes_per_uid = \"4KiB\"\n"),
+            "agent.toml:3: error: limits.request_bytes_per_uid: \"4KiB\" is less than one request may have\n    write \
+             \"64KiB\" or more\n",
+        ),
+        (
+            with("[workload_api]\nhandshake_timeout = \"0s\"\n"),
+            "agent.toml:3: error: workload_api.handshake_timeout: no time at all would let nobody in\n    write \"10s\"\n",
+        ),
+        (
+            with(
+                "[workload_api]\nhandshake_timeout = \"6m\"\n[attest]\ntimeout = \"200000000000d\"\n",
+            ),
+            "agent.toml:3: error: workload_api.handshake_timeout: \"6m\" is longer than any caller waits\n    write \"5m\" \
+             or less\nagent.toml:5: error: attest.timeout: \"200000000000d\" is longer than any caller waits\n    write \
+             \"5m\" or less\n",
+        ),
+        (
             with("[log]\nlevel = \"loud\"\n"),
             "agent.toml:3: error: log.level: \"loud\" is not known here\n    write one of \"error\", \"warn\", \"info\", \
              \"debug\", \"trace\"\n",
