@@ -1,6 +1,14 @@
 //! What a service tells systemd, and takes from it.
 
-use std::{io, os::unix::net::UnixListener, time::Duration};
+use std::{
+    io,
+    os::unix::net::UnixListener,
+    sync::{
+        OnceLock,
+        mpsc::{SyncSender, sync_channel},
+    },
+    time::Duration,
+};
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
@@ -46,9 +54,36 @@ pub(super) async fn watchdog(interval: Duration) {
     }
 }
 
+/// Tells in a thread of its own and in order: a service manager that does not listen keeps nobody from being served.
 fn tell(states: &[NotifyState<'_>]) {
+    static TELLER: OnceLock<Option<SyncSender<String>>> = OnceLock::new();
     // Without a service manager there is nobody to tell, and that is no error.
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "the service manager cannot be told");
+    if let Some(teller) = TELLER.get_or_init(teller) {
+        let states: Vec<_> = states.iter().map(ToString::to_string).collect();
+        if teller.try_send(states.join("\n")).is_err() {
+            tracing::warn!("the service manager does not listen and is told no more until it does");
+        }
     }
 }
+
+fn teller() -> Option<SyncSender<String>> {
+    std::env::var_os("NOTIFY_SOCKET")?;
+    let (teller, told) = sync_channel::<String>(UNHEARD);
+    let telling = move || {
+        for states in told {
+            if let Err(error) = sd_notify::notify(&[NotifyState::Custom(&states)]) {
+                tracing::debug!(%error, "the service manager cannot be told");
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("notify".into())
+        .stack_size(64 << 10)
+        .spawn(telling)
+        .inspect_err(|error| tracing::warn!(%error, "the service manager cannot be told"))
+        .ok()?;
+    Some(teller)
+}
+
+/// What may wait to be told: more than one reload and a stop.
+const UNHEARD: usize = 16;

@@ -75,6 +75,23 @@ fn a_change_reaches_open_streams_however_it_is_written() {
 }
 
 #[test]
+fn a_service_manager_that_does_not_listen_holds_up_nobody() {
+    let agent = Scene::new(&Scene::entry("one")).start();
+    let watching = agent.watch();
+    watching.next_ids();
+    let file = agent.scene.path("agent.toml");
+    // Its socket takes a dozen messages, and each reload has two.
+    for round in 0..20 {
+        let name = format!("round-{round}");
+        Way::RenamedOver.write(&file, &Scene::config(&Scene::entry(&name)));
+        assert_eq!(
+            watching.next_ids(),
+            [format!("spiffe://example.org/{name}")]
+        );
+    }
+}
+
+#[test]
 fn an_entry_that_is_removed_ends_the_stream_at_once() {
     // S-82 +
     let agent = Scene::new(&Scene::entry("cart")).start();
