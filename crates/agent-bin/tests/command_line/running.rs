@@ -137,10 +137,12 @@ impl Agent {
     pub(crate) fn wait_for(&self, wanted: &str) -> String {
         let mut buffer = [0; 8192];
         loop {
-            let len = self
-                .told
-                .recv(&mut buffer)
-                .unwrap_or_else(|error| panic!("{wanted}: {error}\n{}", self.log()));
+            let len = match self.told.recv(&mut buffer) {
+                Ok(len) => len,
+                // A signal for another test.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => panic!("{wanted}: {error}\n{}", self.log()),
+            };
             let told = String::from_utf8_lossy(&buffer[..len]);
             if told.contains(wanted) {
                 return told.into_owned();
