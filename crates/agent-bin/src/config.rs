@@ -60,6 +60,7 @@ pub(crate) struct Lint {
     warnings: Problems,
     lines: problem::Lines,
     entries_at: Vec<usize>,
+    bundles_at: Vec<usize>,
 }
 
 /// Why there is no configuration.
@@ -145,7 +146,9 @@ pub(crate) fn check(text: &str, file: &Path, given: &[Given]) -> Result<Checked,
         .and_then(Path::parent)
         .unwrap_or(Path::new("/"));
     let values = Values::new(&top, given, folder, &findings);
-    let settings = settings(&values, &top, folder, &mut entries);
+    let (bundles, bundles_at): (Vec<_>, Vec<_>) =
+        bundles(&top, folder, &findings).into_iter().unzip();
+    let settings = settings(&values, (bundles, &bundles_at), &mut entries);
     if let Some(settings) = &settings {
         lint::settings(settings, &values);
     }
@@ -157,6 +160,7 @@ pub(crate) fn check(text: &str, file: &Path, given: &[Given]) -> Result<Checked,
                 warnings: problems,
                 lines,
                 entries_at: entries.at,
+                bundles_at,
             },
         }),
         _ => Err(ConfigError::Broken(problems)),
@@ -183,6 +187,7 @@ impl Lint {
         now: SystemTime,
     ) -> Problems {
         let findings = Findings::new(&self.lines);
+        lint::bundles(settings, &self.bundles_at, &findings);
         lint::entries(
             settings,
             &lint::Placed {
@@ -199,8 +204,7 @@ impl Lint {
 
 fn settings(
     values: &Values<'_, '_>,
-    top: &Top<'_>,
-    folder: &Path,
+    (bundles, bundles_at): (Vec<ForeignBundle>, &[usize]),
     entries: &mut Entries,
 ) -> Option<Settings> {
     let findings = values.findings();
@@ -215,7 +219,6 @@ fn settings(
             ),
         );
     }
-    let bundles = bundles(top, folder, findings);
     let workload_api = workload_api(values);
     let authority = authority(values);
     let audit = audit(values);
@@ -245,7 +248,7 @@ fn settings(
 
     let trust_domain = trust_domain?;
     entries.check_together(trust_domain.as_ref(), findings);
-    for (bundle, at) in &bundles {
+    for (bundle, at) in bundles.iter().zip(bundles_at) {
         if bundle.trust_domain == trust_domain {
             findings.error(
                 *at,
@@ -268,7 +271,7 @@ fn settings(
         metrics,
         health,
         entries: std::mem::take(&mut entries.list),
-        bundles: bundles.into_iter().map(|(bundle, _)| bundle).collect(),
+        bundles,
     })
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use plastron_entry::{RegistrationEntry, Selector};
 
-use crate::{accounts::Accounts, calendar};
+use crate::{accounts::Accounts, bundle_file, calendar};
 
 use super::{
     PathMeaning, Settings,
@@ -60,6 +60,21 @@ pub(crate) fn settings(settings: &Settings, values: &Values<'_, '_>) {
             format!("authority.jwt_issuer is {issuer:?}, and OIDC relying parties take https:// URLs alone"),
             "write the https:// URL under which the keys are published",
         );
+    }
+}
+
+/// What is odd about the bundles of foreign trust domains, as far as their files can be read now. Each stands where `at` says.
+pub(crate) fn bundles(settings: &Settings, at: &[usize], findings: &Findings<'_>) {
+    let placed = settings.bundles.iter().zip(at);
+    let (read, at): (Vec<_>, Vec<_>) = placed
+        .filter_map(|(bundle, at)| {
+            let bytes = fs::read(&bundle.file).ok()?;
+            let parsed = bundle_file::parse(bundle.trust_domain.clone(), &bytes).ok()?;
+            Some((parsed.bundle, *at))
+        })
+        .unzip();
+    for odd in bundle_file::odd(&read.iter().collect::<Vec<_>>()) {
+        findings.warning(at[odd.bundle], odd.what, odd.instead);
     }
 }
 

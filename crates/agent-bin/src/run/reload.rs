@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{foreign::ForeignBundles, housekeeping, logging::Logging, systemd};
 use crate::{
-    calendar,
+    bundle_file, calendar,
     config::{self, Checked, Count, Difference, Given, Lint, Settings},
     report::plural,
     watch::Watcher,
@@ -248,6 +248,10 @@ impl Reloader {
         match self.registry(entries, &self.settings).await {
             Ok((_, bundles)) if bundles == self.bundles => {}
             Ok((registry, bundles)) => {
+                let read: Vec<_> = bundles.iter().map(|bundle| &**bundle).collect();
+                for odd in bundle_file::odd(&read) {
+                    tracing::warn!("{}", odd.what);
+                }
                 self.entries = registry.entries().iter().cloned().collect();
                 self.bundles = bundles;
                 let affected = self.running.agent.replace(registry).await;

@@ -305,3 +305,26 @@ fn what_is_hardly_meant_is_a_warning() {
         assert_eq!(said(&text), want, "{name}");
     }
 }
+
+#[test]
+fn a_key_of_two_trust_domains_is_said_where_the_second_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = plastron_testing::Authority::new("a.org").bundle();
+    let file = |name: &str, content: &[u8]| {
+        std::fs::write(folder.path().join(name), content).unwrap();
+        format!(
+            "[[bundle]]\ntrust_domain = \"{name}\"\nfile = \"{}/{name}\"\n",
+            folder.path().display()
+        )
+    };
+    let text = [
+        file("broken.org", b"nothing"),
+        file("a.org", &bundle.to_document()),
+        file("b.org", bundle.x509_pem().as_bytes()),
+    ];
+    assert_eq!(
+        said(&with(&text.concat())),
+        "agent.toml:9: warning: b.org and a.org have a key in common: whoever holds it speaks for both\n    write the bundle \
+         that this trust domain itself publishes\n"
+    );
+}
