@@ -227,14 +227,31 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
             let updates = pin!(updates);
             self.race(Patience::Watch, updates).await??
         };
-        loop {
-            let message = {
-                let next = pin!(updates.next());
-                self.race(Patience::Watch, next).await??
+        let mut message = self.update(&mut updates).await?;
+        self.reply.open()?;
+        // A caller may have shut his window before there was anything in it.
+        while !self.reply.has_room() {
+            let newer = {
+                let mut newer = pin!(updates.next());
+                let mut room = pin!(self.room());
+                poll_fn(|cx| match room.as_mut().poll(cx) {
+                    Poll::Ready(room) => Poll::Ready(room.map(|()| None)),
+                    Poll::Pending => newer.as_mut().poll(cx).map(|newer| Ok(Some(newer?))),
+                })
+                .await?
             };
+            message = newer.unwrap_or(message);
+        }
+        loop {
             self.send(message)?;
             self.room().await?;
+            message = self.update(&mut updates).await?;
         }
+    }
+
+    async fn update(&mut self, updates: &mut impl Updates) -> Result<Message, Stop> {
+        let next = pin!(updates.next());
+        Ok(self.race(Patience::Watch, next).await??)
     }
 
     fn send(&mut self, message: Message) -> Result<(), Stop> {

@@ -4,7 +4,9 @@
 
 mod served;
 
+use std::future::{Future as _, poll_fn};
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -322,6 +324,40 @@ async fn tokens_that_nobody_reads_count_as_streams_of_their_user() {
     raw.connection.abort();
     until(|| served.stats.connections() == 0).await;
     assert_serves(&served).await;
+}
+
+#[tokio::test]
+async fn who_opens_a_stream_with_its_window_shut_gets_the_latest_first() {
+    let served = serve(Limits::default());
+    served.publish(x509("0", 100));
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(0);
+    let stream = UnixStream::connect(&served.path).await.unwrap();
+    let (send, mut connection) = builder.handshake(stream).await.unwrap();
+    let mut raw = send.ready().await.unwrap();
+    let (response, mut request) = raw.send_request(x509_request(), false).unwrap();
+    request
+        .send_data(bytes::Bytes::from_static(EMPTY), true)
+        .unwrap();
+    let mut response = pin!(response);
+    let response = poll_fn(|cx| {
+        assert!(Pin::new(&mut connection).poll(cx).is_pending());
+        response.as_mut().poll(cx)
+    });
+    let mut body = within(response).await.unwrap().into_body();
+    for n in 1..=20 {
+        let taken = served.stage.released.load(SeqCst);
+        served.publish(x509(&n.to_string(), 100));
+        until(|| served.stage.released.load(SeqCst) > taken).await;
+    }
+
+    connection.set_initial_window_size(65_535).unwrap();
+    let first = poll_fn(|cx| {
+        assert!(Pin::new(&mut connection).poll(cx).is_pending());
+        body.poll_data(cx)
+    });
+    let first = within(first).await.unwrap().unwrap();
+    assert!(first.ends_with(x509("20", 100).payload()), "WAPI-09 +");
 }
 
 #[tokio::test]
