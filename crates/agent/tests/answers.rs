@@ -4,13 +4,9 @@
 
 mod served;
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use plastron_agent::Settings;
-use plastron_attest::{
-    AttestError, Attested, BoxFuture, Evidence, Interest, Peer, WorkloadAttestor,
-};
 use plastron_authority::Policy;
 use plastron_bundle::certificate::Certificate;
 use plastron_bundle::{Bundle, BundleSet};
@@ -456,60 +452,6 @@ async fn an_entry_that_asks_for_more_than_was_looked_at_reaches_open_streams() {
         ])
         .await;
     assert_eq!(next(&mut stream).await.unwrap().svids.len(), 2);
-}
-
-/// Cannot say everything at the first look.
-struct Slow(std::sync::atomic::AtomicBool);
-
-impl WorkloadAttestor for Slow {
-    fn selector_kind(&self) -> &'static str {
-        "slow"
-    }
-
-    fn attest<'a>(
-        &'a self,
-        _: &'a Peer,
-        _: &'a Interest,
-    ) -> BoxFuture<'a, Result<Attested, AttestError>> {
-        let unfinished = !self.0.swap(true, Relaxed);
-        let selectors: &[&str] = if unfinished { &[] } else { &["slow:name:x"] };
-        let evidence = Evidence {
-            selectors: selectors.iter().map(|text| text.parse().unwrap()).collect(),
-            unfinished,
-            ..Evidence::default()
-        };
-        Box::pin(async { Ok(Attested::Evidence(evidence)) })
-    }
-}
-
-#[tokio::test]
-async fn what_could_not_be_established_in_time_reaches_the_same_connection_later() {
-    let slow = entry("/slow", &["slow:name:x"]).build().unwrap();
-    let agent = serve_differently(
-        [slow],
-        Different {
-            attestors: vec![Box::new(Slow(false.into()))],
-            ..Different::default()
-        },
-    );
-    let mut client = agent.client().await;
-    let mut ask = async || {
-        let opened = client.fetch_x509svid(X509svidRequest {}).await;
-        next(&mut opened?.into_inner()).await
-    };
-    let refused = ask().await.unwrap_err();
-    assert_eq!(refused.code(), Code::Unavailable, "it is not known yet");
-    let again = async {
-        loop {
-            match ask().await {
-                Err(status) if status.code() == Code::Unavailable => {}
-                done => return done,
-            }
-        }
-    };
-    let response = tokio::time::timeout(served::PATIENCE, again).await;
-    let svids = response.unwrap().unwrap().svids;
-    assert_eq!(svids[0].spiffe_id, "spiffe://example.org/slow");
 }
 
 #[tokio::test]
