@@ -12,6 +12,7 @@ mod key_usage;
 mod time;
 
 use std::fmt;
+use std::time::Duration;
 
 use pki_types::UnixTime;
 
@@ -19,7 +20,7 @@ pub use error::{CertificateError, ExtensionKind};
 pub use general_name::{GeneralName, GeneralNames, NameConstraints, Subtrees};
 pub use key_usage::{ExtendedKeyUsage, KeyUsage};
 
-use der::{Element, Reader, Span};
+use der::{Reader, Span};
 use extension::Extensions;
 
 /// The most bytes of a certificate, header included.
@@ -42,14 +43,17 @@ pub struct Certificate<'a> {
 }
 
 /// Where things are in the bytes of a certificate.
-#[derive(Clone, Copy)]
+///
+/// It is filled in place: each time it is handed up as a result costs as much as reading an extension.
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Layout {
     tbs: Span,
     serial: Span,
     signature_algorithm: Span,
     issuer: Span,
-    not_before: UnixTime,
-    not_after: UnixTime,
+    /// Seconds since 1970.
+    not_before: u64,
+    not_after: u64,
     subject: Span,
     spki: SpkiLayout,
     extensions: Extensions,
@@ -62,7 +66,7 @@ impl Layout {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct SpkiLayout {
     whole: Span,
     algorithm: Span,
@@ -75,9 +79,14 @@ impl<'a> Certificate<'a> {
     /// # Errors
     ///
     /// The first thing in it that is not as [`Certificate`] says.
+    #[inline]
     pub fn parse(der: &'a [u8]) -> Result<Self, CertificateError> {
-        let layout = read_certificate(der)?;
-        Ok(Self { der, layout })
+        let mut certificate = Self {
+            der,
+            layout: Layout::default(),
+        };
+        certificate.layout.read(der)?;
+        Ok(certificate)
     }
 
     /// Parses the certificate that `der` begins with, and returns what follows it.
@@ -147,12 +156,12 @@ impl<'a> Certificate<'a> {
 
     /// The first second at which it is valid.
     pub fn not_before(&self) -> UnixTime {
-        self.layout.not_before
+        unix_time(self.layout.not_before)
     }
 
     /// The last second at which it is valid.
     pub fn not_after(&self) -> UnixTime {
-        self.layout.not_after
+        unix_time(self.layout.not_after)
     }
 
     /// Whether `now` lies in its validity, both bounds included. Spec: RFC 5280 §4.1.2.5 (X509-53).
@@ -281,8 +290,7 @@ impl<'a> Spki<'a> {
             return None;
         }
         let mut numbers = Reader::new(self.key_bits).ok()?.enter(der::SEQUENCE).ok()?;
-        let modulus = numbers.expect(der::INTEGER).ok()?.content;
-        let bytes = numbers.bytes(modulus);
+        let bytes = numbers.expect(der::INTEGER).ok()?.content();
         let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
         let bytes = &bytes[zeros..];
         let first = bytes.first()?;
@@ -338,81 +346,72 @@ pub(crate) fn len_of_first(der: &[u8]) -> Result<usize, CertificateError> {
     Ok(len)
 }
 
-/// `Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue }`
-fn read_certificate(der: &[u8]) -> Result<Layout, CertificateError> {
-    let mut outside = Reader::new(der)?;
-    let mut certificate = outside.enter(der::SEQUENCE)?;
-    if !outside.is_empty() {
-        return Err(CertificateError::TrailingData);
+impl Layout {
+    /// `Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue }`
+    fn read(&mut self, der: &[u8]) -> Result<(), CertificateError> {
+        let mut outside = Reader::new(der)?;
+        let mut certificate = outside.enter(der::SEQUENCE)?;
+        if !outside.is_empty() {
+            return Err(CertificateError::TrailingData);
+        }
+        let tbs = certificate.expect(der::SEQUENCE)?;
+        let signature_algorithm = certificate.expect(der::SEQUENCE)?;
+        self.tbs = tbs.whole_span();
+        self.signature_algorithm = signature_algorithm.content_span();
+        self.signature = certificate.bit_string()?;
+        certificate.finish()?;
+        self.read_tbs(tbs.inside(), signature_algorithm.whole)
     }
-    let tbs = certificate.expect(der::SEQUENCE)?;
-    let signature_algorithm = certificate.expect(der::SEQUENCE)?;
-    let signature = certificate.bit_string()?;
-    let inside = certificate.inside(tbs.content);
-    certificate.finish()?;
-    read_tbs(inside, tbs, signature_algorithm, signature)
+
+    /// `TBSCertificate ::= SEQUENCE { version, serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo,
+    /// issuerUniqueID, subjectUniqueID, extensions }`
+    fn read_tbs(
+        &mut self,
+        mut reader: Reader<'_>,
+        signature_algorithm: &[u8],
+    ) -> Result<(), CertificateError> {
+        read_version(&mut reader)?;
+        self.serial = read_serial(&mut reader)?;
+        if reader.expect(der::SEQUENCE)?.whole != signature_algorithm {
+            return Err(CertificateError::SignatureAlgorithms);
+        }
+        self.issuer = reader.expect(der::SEQUENCE)?.whole_span();
+        let mut validity = reader.enter(der::SEQUENCE)?;
+        self.not_before = read_time(&mut validity)?;
+        self.not_after = read_time(&mut validity)?;
+        validity.finish()?;
+        self.subject = reader.expect(der::SEQUENCE)?.whole_span();
+        self.spki = read_spki(&mut reader)?;
+
+        // Unique identifiers are obsolete and mean nothing here.
+        reader.optional(der::context(1))?;
+        reader.optional(der::context(2))?;
+        if let Some(explicit) = reader.optional(der::context_constructed(3))? {
+            self.extensions.read(explicit.inside())?;
+        }
+        reader.finish()
+    }
 }
 
-/// `TBSCertificate ::= SEQUENCE { version, serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo,
-/// issuerUniqueID, subjectUniqueID, extensions }`
-fn read_tbs(
-    mut reader: Reader<'_>,
-    tbs: Element,
-    signature_algorithm: Element,
-    signature: Span,
-) -> Result<Layout, CertificateError> {
-    read_version(&mut reader)?;
-    let serial = read_serial(&mut reader)?;
-
-    let inner_algorithm = reader.expect(der::SEQUENCE)?;
-    if reader.bytes(inner_algorithm.whole) != reader.bytes(signature_algorithm.whole) {
-        return Err(CertificateError::SignatureAlgorithms);
-    }
-
-    let issuer = reader.expect(der::SEQUENCE)?.whole;
-    let mut validity = reader.enter(der::SEQUENCE)?;
-    let not_before = time::read(&mut validity)?;
-    let not_after = time::read(&mut validity)?;
-    validity.finish()?;
-    let subject = reader.expect(der::SEQUENCE)?.whole;
-    let spki = read_spki(&mut reader)?;
-
-    // Unique identifiers are obsolete and mean nothing here.
-    reader.optional(der::context(1))?;
-    reader.optional(der::context(2))?;
-    let extensions = match reader.optional(der::context_constructed(3))? {
-        Some(explicit) => Extensions::read(reader.inside(explicit.content))?,
-        None => Extensions::default(),
-    };
-    reader.finish()?;
-
-    Ok(Layout {
-        tbs: tbs.whole,
-        serial,
-        signature_algorithm: signature_algorithm.content,
-        issuer,
-        not_before,
-        not_after,
-        subject,
-        spki,
-        extensions,
-        signature,
-    })
+fn unix_time(seconds: u64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
 
 /// Version 3 it is, since none before has the extensions that SVIDs and their authorities need (X509-41).
+#[inline]
 fn read_version(reader: &mut Reader<'_>) -> Result<(), CertificateError> {
     const V3: &[u8] = &[der::INTEGER, 1, 2];
     match reader.optional(der::context_constructed(0))? {
-        Some(version) if reader.bytes(version.content) == V3 => Ok(()),
+        Some(version) if version.content() == V3 => Ok(()),
         _ => Err(CertificateError::Version),
     }
 }
 
 /// At most 20 octets, not counting one for the sign; zero and negative ones exist in the wild (X509-42).
+#[inline]
 fn read_serial(reader: &mut Reader<'_>) -> Result<Span, CertificateError> {
-    let serial = reader.expect(der::INTEGER)?.content;
-    let octets = match reader.bytes(serial) {
+    let serial = reader.expect(der::INTEGER)?;
+    let octets = match serial.content() {
         [] | [0x00, 0x00..=0x7f, ..] | [0xff, 0x80..=0xff, ..] => return Err(reader.malformed()),
         [0x00, octets @ ..] => octets,
         octets => octets,
@@ -420,17 +419,24 @@ fn read_serial(reader: &mut Reader<'_>) -> Result<Span, CertificateError> {
     if octets.len() > 20 {
         return Err(CertificateError::SerialTooLong);
     }
-    Ok(serial)
+    Ok(serial.content_span())
 }
 
+#[inline]
+fn read_time(reader: &mut Reader<'_>) -> Result<u64, CertificateError> {
+    let element = reader.next()?;
+    time::read(element.tag, element.content()).ok_or(CertificateError::Time)
+}
+
+#[inline(always)]
 fn read_spki(reader: &mut Reader<'_>) -> Result<SpkiLayout, CertificateError> {
     let whole = reader.expect(der::SEQUENCE)?;
-    let mut inside = reader.inside(whole.content);
-    let algorithm = inside.expect(der::SEQUENCE)?.content;
+    let mut inside = whole.inside();
+    let algorithm = inside.expect(der::SEQUENCE)?.content_span();
     let key_bits = inside.bit_string()?;
     inside.finish()?;
     Ok(SpkiLayout {
-        whole: whole.whole,
+        whole: whole.whole_span(),
         algorithm,
         key_bits,
     })

@@ -26,120 +26,126 @@ pub(super) struct Extensions {
 
 impl Extensions {
     /// `Extensions ::= SEQUENCE SIZE (1..MAX) OF Extension`
-    pub(super) fn read(mut explicit: Reader<'_>) -> Result<Self, CertificateError> {
+    #[inline]
+    pub(super) fn read(&mut self, mut explicit: Reader<'_>) -> Result<(), CertificateError> {
         let mut list = explicit.enter(der::SEQUENCE)?;
         explicit.finish()?;
         if list.is_empty() {
             return Err(list.malformed());
         }
         let all = list;
-        let mut extensions = Self::default();
         let mut count = 0;
         while !list.is_empty() {
             count += 1;
             if count > MAX_EXTENSIONS {
                 return Err(CertificateError::TooManyExtensions);
             }
-            extensions.read_one(&mut list, all)?;
+            self.read_one(&mut list, all)?;
         }
-        Ok(extensions)
+        Ok(())
     }
 
     /// `Extension ::= SEQUENCE { extnID, critical DEFAULT FALSE, extnValue OCTET STRING }`
+    #[inline]
     fn read_one(&mut self, list: &mut Reader<'_>, all: Reader<'_>) -> Result<(), CertificateError> {
-        let before = list.rest();
+        let position = list.position();
         let mut extension = list.enter(der::SEQUENCE)?;
-        let oid = extension.expect(der::OID)?.content;
-        let critical = read_boolean(&mut extension)?;
-        let content = extension.expect(der::OCTET_STRING)?.content;
-        let value = extension.inside(content);
-        extension.finish()?;
-
-        let Some(kind) = kind(list.bytes(oid)) else {
-            if is_among(all, before, list.bytes(oid))? {
+        if let Some(kind) = kind(&extension) {
+            extension.skip(IDENTIFIER_LEN);
+            let (critical, value) = read_critical_and_value(extension)?;
+            let bit = 1 << kind as u8;
+            if self.seen & bit != 0 {
                 return Err(CertificateError::DuplicateExtension);
             }
-            if critical && self.unknown_critical.is_empty() {
-                self.unknown_critical = oid;
-            }
-            return Ok(());
-        };
-        let bit = 1 << kind as u8;
-        if self.seen & bit != 0 {
+            self.seen |= bit;
+            return self
+                .read_value(kind, critical, value)
+                .ok_or(CertificateError::Extension(kind));
+        }
+        let oid = extension.expect(der::OID)?;
+        let (critical, _) = read_critical_and_value(extension)?;
+        if is_among(all, position, oid.content())? {
             return Err(CertificateError::DuplicateExtension);
         }
-        self.seen |= bit;
-        self.read_value(kind, critical, value)
-            .map_err(|_| CertificateError::Extension(kind))
+        if critical && self.unknown_critical.is_empty() {
+            self.unknown_critical = oid.content_span();
+        }
+        Ok(())
     }
 
+    /// Which of its rules a value breaks is not told, so nothing but a flag is handed up.
     fn read_value(
         &mut self,
         kind: ExtensionKind,
         critical: bool,
         mut value: Reader<'_>,
-    ) -> Result<(), CertificateError> {
+    ) -> Option<()> {
         match kind {
             ExtensionKind::SubjectAltName => self.read_subject_alt_name(&mut value)?,
             ExtensionKind::BasicConstraints => {
-                let mut constraints = value.enter(der::SEQUENCE)?;
-                self.is_ca = read_boolean(&mut constraints)?;
-                self.path_len = read_path_len(&mut constraints)?;
-                constraints.finish()?;
+                let mut constraints = value.enter(der::SEQUENCE).ok()?;
+                self.is_ca = read_boolean(&mut constraints).ok()?;
+                self.path_len = read_path_len(&mut constraints).ok()?;
+                constraints.finish().ok()?;
             }
             ExtensionKind::KeyUsage => {
-                self.key_usage = Some(KeyUsage::new(read_bits(&mut value)?, critical));
+                self.key_usage = Some(KeyUsage::new(read_bits(&mut value).ok()?, critical));
             }
             ExtensionKind::ExtendedKeyUsage => {
-                self.extended_key_usage = Some(read_purposes(&mut value, critical)?);
+                self.extended_key_usage = Some(read_purposes(&mut value, critical).ok()?);
             }
             ExtensionKind::NameConstraints => {
-                let constraints = value.expect(der::SEQUENCE)?.content;
-                general_name::check_constraints(value.inside(constraints))?;
-                self.name_constraints = constraints;
+                let constraints = value.expect(der::SEQUENCE).ok()?;
+                general_name::check_constraints(constraints.inside()).ok()?;
+                self.name_constraints = constraints.content_span();
             }
             ExtensionKind::SubjectKeyIdentifier => {
-                self.subject_key_id = value.expect(der::OCTET_STRING)?.content;
+                self.subject_key_id = value.expect(der::OCTET_STRING).ok()?.content_span();
             }
             ExtensionKind::AuthorityKeyIdentifier => {
-                let mut identifier = value.enter(der::SEQUENCE)?;
-                if let Some(key_id) = identifier.optional(der::context(0))? {
-                    self.authority_key_id = key_id.content;
+                let mut identifier = value.enter(der::SEQUENCE).ok()?;
+                if let Some(key_id) = identifier.optional(der::context(0)).ok()? {
+                    self.authority_key_id = key_id.content_span();
                 }
                 // What follows, issuer and serial, is no help in finding the issuer.
-                identifier.optional(der::context_constructed(1))?;
-                identifier.optional(der::context(2))?;
-                identifier.finish()?;
+                identifier.optional(der::context_constructed(1)).ok()?;
+                identifier.optional(der::context(2)).ok()?;
+                identifier.finish().ok()?;
             }
         }
-        value.finish()
+        value.finish().ok()
     }
 
-    fn read_subject_alt_name(&mut self, value: &mut Reader<'_>) -> Result<(), CertificateError> {
-        let names = value.expect(der::SEQUENCE)?.content;
-        let mut list = value.inside(names);
+    #[inline]
+    fn read_subject_alt_name(&mut self, value: &mut Reader<'_>) -> Option<()> {
+        let names = value.expect(der::SEQUENCE).ok()?;
+        let mut list = names.inside();
         if list.is_empty() {
-            return Err(list.malformed());
+            return None;
         }
         while !list.is_empty() {
-            let name = general_name::read_element(&mut list)?;
+            let name = general_name::read_element(&mut list).ok()?;
             if name.tag == general_name::URI {
                 if self.uri_count == 0 {
-                    self.first_uri = name.content;
+                    self.first_uri = name.content_span();
                 }
                 // A certificate has room for less than 2^15 names of two bytes.
                 self.uri_count += 1;
             }
         }
-        self.subject_alt_names = names;
-        Ok(())
+        self.subject_alt_names = names.content_span();
+        Some(())
     }
 }
 
-/// Which extension an object identifier stands for, if it is one that is read.
-fn kind(oid: &[u8]) -> Option<ExtensionKind> {
+/// Bytes of an identifier below id-ce, tag and length included.
+const IDENTIFIER_LEN: usize = 5;
+
+/// Which extension this is by its identifier, the first element of `extension`, if it is one that is read.
+#[inline]
+fn kind(extension: &Reader<'_>) -> Option<ExtensionKind> {
     // id-ce, 2.5.29
-    let &[0x55, 0x1d, number] = oid else {
+    let [der::OID, 3, 0x55, 0x1d, number, ..] = extension.rest() else {
         return None;
     };
     match number {
@@ -154,11 +160,22 @@ fn kind(oid: &[u8]) -> Option<ExtensionKind> {
     }
 }
 
-/// Whether an extension of this identifier stands before `end` in `all`.
-fn is_among(mut all: Reader<'_>, end: Span, oid: &[u8]) -> Result<bool, CertificateError> {
-    while all.rest() != end {
-        let earlier = all.enter(der::SEQUENCE)?.expect(der::OID)?.content;
-        if all.bytes(earlier) == oid {
+/// What follows the identifier.
+#[inline]
+fn read_critical_and_value(
+    mut extension: Reader<'_>,
+) -> Result<(bool, Reader<'_>), CertificateError> {
+    let critical = read_boolean(&mut extension)?;
+    let value = extension.enter(der::OCTET_STRING)?;
+    extension.finish()?;
+    Ok((critical, value))
+}
+
+/// Whether an extension of this identifier stands before the position `end` in `all`.
+fn is_among(mut all: Reader<'_>, end: usize, oid: &[u8]) -> Result<bool, CertificateError> {
+    while all.position() != end {
+        let earlier = all.enter(der::SEQUENCE)?.expect(der::OID)?;
+        if earlier.content() == oid {
             return Ok(true);
         }
     }
@@ -166,15 +183,16 @@ fn is_among(mut all: Reader<'_>, end: Span, oid: &[u8]) -> Result<bool, Certific
 }
 
 /// A BOOLEAN that defaults to FALSE. DER omits a default; one written out is tolerated (X509-20).
+#[inline(always)]
 fn read_boolean(reader: &mut Reader<'_>) -> Result<bool, CertificateError> {
-    match reader.optional(der::BOOLEAN)? {
-        None => Ok(false),
-        Some(element) => match reader.bytes(element.content) {
-            [0x00] => Ok(false),
-            [0xff] => Ok(true),
-            _ => Err(reader.malformed()),
-        },
-    }
+    let value = match reader.rest() {
+        [der::BOOLEAN, 1, 0x00, ..] => false,
+        [der::BOOLEAN, 1, 0xff, ..] => true,
+        [der::BOOLEAN, ..] => return Err(reader.malformed()),
+        _ => return Ok(false),
+    };
+    reader.skip(3);
+    Ok(value)
 }
 
 /// A number of intermediates: not negative, and not beyond 32 bits (X509-21).
@@ -182,7 +200,7 @@ fn read_path_len(reader: &mut Reader<'_>) -> Result<Option<u32>, CertificateErro
     let Some(element) = reader.optional(der::INTEGER)? else {
         return Ok(None);
     };
-    let octets = match reader.bytes(element.content) {
+    let octets = match element.content() {
         [] | [0x80..=0xff, ..] | [0x00, 0x00..=0x7f, ..] => return Err(reader.malformed()),
         [0x00, octets @ ..] => octets,
         octets => octets,
@@ -198,10 +216,10 @@ fn read_path_len(reader: &mut Reader<'_>) -> Result<Option<u32>, CertificateErro
 
 /// A named bit list. DER cuts off zero bits at its end; some issuers leave them, and nothing depends on it.
 fn read_bits<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], CertificateError> {
-    let content = reader.expect(der::BIT_STRING)?.content;
-    match reader.bytes(content) {
-        [unused @ 0..=7, bits @ .., last] if last.trailing_zeros() >= u32::from(*unused) => {
-            Ok(&reader.bytes(content)[1..=bits.len() + 1])
+    let content = reader.expect(der::BIT_STRING)?.content();
+    match content {
+        [unused @ 0..=7, .., last] if last.trailing_zeros() >= u32::from(*unused) => {
+            Ok(&content[1..])
         }
         _ => Err(reader.malformed()),
     }
@@ -224,8 +242,7 @@ fn read_purposes(
         ..ExtendedKeyUsage::default()
     };
     while !purposes.is_empty() {
-        let purpose = purposes.expect(der::OID)?.content;
-        match purposes.bytes(purpose) {
+        match purposes.expect(der::OID)?.content() {
             SERVER_AUTH => usage.server_auth = true,
             CLIENT_AUTH => usage.client_auth = true,
             ANY => usage.any = true,

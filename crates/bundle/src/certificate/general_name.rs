@@ -45,7 +45,7 @@ impl GeneralName<'_> {
 /// Reads one name.
 fn read<'a>(reader: &mut Reader<'a>) -> Result<GeneralName<'a>, CertificateError> {
     let element = read_element(reader)?;
-    let content = reader.bytes(element.content);
+    let content = element.content();
     Ok(match element.tag {
         EMAIL => GeneralName::Email(content),
         DNS => GeneralName::Dns(content),
@@ -60,14 +60,15 @@ fn read<'a>(reader: &mut Reader<'a>) -> Result<GeneralName<'a>, CertificateError
 }
 
 /// Reads one name as an element, and checks that it is well-formed.
-pub(super) fn read_element(reader: &mut Reader<'_>) -> Result<Element, CertificateError> {
+#[inline]
+pub(super) fn read_element<'a>(reader: &mut Reader<'a>) -> Result<Element<'a>, CertificateError> {
     let malformed = reader.malformed();
     let element = reader.next()?;
     match element.tag {
-        URI | DNS | EMAIL if reader.bytes(element.content).is_ascii() => Ok(element),
+        URI | DNS | EMAIL if element.content().is_ascii() => Ok(element),
         DIRECTORY => {
             // The one name whose tag is explicit, since `Name` is a choice.
-            let mut explicit = reader.inside(element.content);
+            let mut explicit = element.inside();
             explicit.expect(der::SEQUENCE)?;
             explicit.finish()?;
             Ok(element)
@@ -187,8 +188,8 @@ fn read_constraints(mut reader: Reader<'_>) -> Result<(&[u8], &[u8]), Certificat
     let mut list = |number| -> Result<&[u8], CertificateError> {
         match reader.optional(der::context_constructed(number))? {
             None => Ok(&[]),
-            Some(element) if element.content.is_empty() => Err(reader.malformed()),
-            Some(element) => Ok(reader.bytes(element.content)),
+            Some(element) if element.content().is_empty() => Err(reader.malformed()),
+            Some(element) => Ok(element.content()),
         }
     };
     let lists = (list(0)?, list(1)?);
