@@ -128,6 +128,8 @@ impl<'de, M: Members<'de>> Visitor<'de> for ObjectSeed<'_, M> {
 /// The names seen so far: in place while they are few, so that usual objects cost no allocation.
 #[derive(Default)]
 struct Names<'de> {
+    /// The [`start`]s of `few`, which nearly always tell names apart.
+    starts: [u64; 12],
     few: [Cow<'de, str>; 12],
     len: usize,
     more: BTreeSet<Cow<'de, str>>,
@@ -136,18 +138,32 @@ struct Names<'de> {
 impl<'de> Names<'de> {
     /// Whether the name is new.
     fn insert(&mut self, name: Cow<'de, str>) -> bool {
-        if self.few[..self.len].contains(&name) {
-            return false;
+        let start = start(&name);
+        let seen = self.starts[..self.len].iter().zip(&self.few);
+        for (other_start, other) in seen {
+            if *other_start == start && *other == name {
+                return false;
+            }
         }
         match self.few.get_mut(self.len) {
             Some(free) => {
                 *free = name;
+                self.starts[self.len] = start;
                 self.len += 1;
                 true
             }
             None => self.more.insert(name),
         }
     }
+}
+
+/// The first bytes of a name, in one number.
+fn start(name: &str) -> u64 {
+    let name = name.as_bytes();
+    let len = name.len().min(8);
+    let mut bytes = [0; 8];
+    bytes[..len].copy_from_slice(&name[..len]);
+    u64::from_be_bytes(bytes)
 }
 
 /// A name, borrowed unless it has escapes.

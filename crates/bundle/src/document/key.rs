@@ -9,6 +9,7 @@ use base64ct::{Base64, Encoding as _};
 use plastron_keys::{Jwk, PublicKey, PublicKeyError};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::MAX_KEYS;
 use crate::json_object::{self, Faults, Loose, Members, ObjectSeed, Skip, visit_scalars};
 use crate::{JwtAuthority, JwtAuthorityError, X509Authority, X509AuthorityError};
 
@@ -248,54 +249,57 @@ impl<'de> Visitor<'de> for KeysSeed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut keys = Vec::new();
-        while let Some(key) = list.next_element_seed(KeySeed {
-            faults: self.faults,
-        })? {
-            keys.push(key);
+        let faults = self.faults;
+        // Usual bundles have a handful. Keys are read where they stay, since moving them costs as much as reading them.
+        let mut keys = Vec::with_capacity(8);
+        // One more than allowed tells that there are too many; the rest takes no memory.
+        while keys.len() <= MAX_KEYS {
+            keys.push(DocumentKey::default());
+            let key = keys.last_mut().expect("just pushed");
+            if list.next_element_seed(KeySeed { key, faults })?.is_none() {
+                keys.pop();
+                return Ok(Some(keys));
+            }
         }
+        while list.next_element_seed(Skip::new(faults))?.is_some() {}
         Ok(Some(keys))
     }
 }
 
 /// Reads one element of `keys`, which may turn out not to be an object.
-struct KeySeed<'s> {
+struct KeySeed<'s, 'de> {
+    key: &'s mut DocumentKey<'de>,
     faults: &'s Faults,
 }
 
-impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
-    type Value = DocumentKey<'de>;
+impl<'de> DeserializeSeed<'de> for KeySeed<'_, 'de> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for KeySeed<'_> {
-    type Value = DocumentKey<'de>;
+impl<'de> Visitor<'de> for KeySeed<'_, 'de> {
+    type Value = ();
 
-    visit_scalars!(DocumentKey::default());
+    visit_scalars!(());
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(DocumentKey::default())
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-        Skip::new(self.faults).visit_seq(list)?;
-        Ok(DocumentKey::default())
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<(), A::Error> {
+        Skip::new(self.faults).visit_seq(list)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        let mut key = DocumentKey {
-            is_object: true,
-            ..DocumentKey::default()
-        };
-        ObjectSeed::new(&mut key, self.faults).visit_map(map)?;
-        Ok(key)
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        self.key.is_object = true;
+        ObjectSeed::new(self.key, self.faults).visit_map(map)
     }
 }
 
