@@ -5,17 +5,18 @@ use std::time::Duration;
 use plastron_id::{TrustDomain, TrustDomainRef};
 
 use crate::document::{self, BundleDocument, BundleError, Parsed};
-use crate::{JwtAuthority, X509Authority, pem};
+use crate::{JwtAuthority, X509AuthoritiesId, X509Authority, pem};
 
 /// The authorities of a trust domain, by the kind of SVID they sign.
 ///
 /// A bundle replaces the one before it as a whole: what is not in it is revoked (BUNDLE-06). One without X.509 authorities
 /// makes every X509-SVID of the trust domain invalid, and likewise for JWT (BUNDLE-22, X509-67). Spec: Trust Domain and
 /// Bundle §3.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Bundle {
     trust_domain: TrustDomain,
     x509_authorities: Vec<X509Authority>,
+    x509_authorities_id: X509AuthoritiesId,
     jwt_authorities: Vec<JwtAuthority>,
     sequence: Option<u64>,
     refresh_hint: Option<Duration>,
@@ -34,6 +35,7 @@ impl Bundle {
         Self {
             trust_domain,
             x509_authorities: Vec::new(),
+            x509_authorities_id: X509AuthoritiesId::new(),
             jwt_authorities: Vec::new(),
             sequence: None,
             refresh_hint: None,
@@ -96,6 +98,7 @@ impl Bundle {
     pub fn add_x509_authority(&mut self, authority: X509Authority) {
         if !self.x509_authorities.contains(&authority) {
             self.x509_authorities.push(authority);
+            self.x509_authorities_id = X509AuthoritiesId::new();
         }
     }
 
@@ -135,6 +138,11 @@ impl Bundle {
     /// The authorities that X509-SVIDs are verified with, and nothing else is.
     pub fn x509_authorities(&self) -> &[X509Authority] {
         &self.x509_authorities
+    }
+
+    /// What tells its X.509 authorities from any others.
+    pub fn x509_authorities_id(&self) -> &X509AuthoritiesId {
+        &self.x509_authorities_id
     }
 
     /// The authorities that JWT-SVIDs are verified with, and nothing else is.
@@ -212,6 +220,19 @@ impl Bundle {
             .collect()
     }
 }
+
+/// Bundles are equal when they say the same.
+impl PartialEq for Bundle {
+    fn eq(&self, other: &Self) -> bool {
+        self.trust_domain == other.trust_domain
+            && self.x509_authorities == other.x509_authorities
+            && self.jwt_authorities == other.jwt_authorities
+            && self.sequence == other.sequence
+            && self.refresh_hint == other.refresh_hint
+    }
+}
+
+impl Eq for Bundle {}
 
 impl Parsed {
     fn add_certificate(&mut self, index: usize, der: &[u8]) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use plastron_id::{TrustDomain, TrustDomainRef};
 
-use crate::{Bundle, JwtAuthority, X509Authority};
+use crate::{Bundle, JwtAuthority, X509AuthoritiesId, X509Authority};
 
 /// Finds the X.509 authorities of a trust domain.
 ///
@@ -15,6 +15,15 @@ use crate::{Bundle, JwtAuthority, X509Authority};
 pub trait X509BundleSource {
     /// The X.509 authorities of `trust_domain`.
     fn x509_authorities(&self, trust_domain: TrustDomainRef<'_>) -> Option<&[X509Authority]>;
+
+    /// What tells that list from any other, for who remembers what was verified with it.
+    ///
+    /// It must be of the bundle that the list is of, whole and unchanged. `None`, as here, means that nothing can be
+    /// remembered.
+    fn x509_authorities_id(&self, trust_domain: TrustDomainRef<'_>) -> Option<&X509AuthoritiesId> {
+        let _ = trust_domain;
+        None
+    }
 }
 
 /// Finds the JWT authorities of a trust domain, as [`X509BundleSource`] does those for X.509 (JWT-38).
@@ -26,6 +35,10 @@ pub trait JwtBundleSource {
 impl X509BundleSource for Bundle {
     fn x509_authorities(&self, trust_domain: TrustDomainRef<'_>) -> Option<&[X509Authority]> {
         (self.trust_domain() == trust_domain).then(|| self.x509_authorities())
+    }
+
+    fn x509_authorities_id(&self, trust_domain: TrustDomainRef<'_>) -> Option<&X509AuthoritiesId> {
+        (self.trust_domain() == trust_domain).then(|| self.x509_authorities_id())
     }
 }
 
@@ -99,6 +112,10 @@ impl<B: Into<Arc<Bundle>>> Extend<B> for BundleSet {
 impl X509BundleSource for BundleSet {
     fn x509_authorities(&self, trust_domain: TrustDomainRef<'_>) -> Option<&[X509Authority]> {
         Some(self.get(trust_domain)?.x509_authorities())
+    }
+
+    fn x509_authorities_id(&self, trust_domain: TrustDomainRef<'_>) -> Option<&X509AuthoritiesId> {
+        Some(self.get(trust_domain)?.x509_authorities_id())
     }
 }
 

@@ -41,4 +41,4 @@ pub use document::{
 };
 pub use json_object::JsonError;
 pub use jwt_authority::{JwtAuthority, JwtAuthorityError};
-pub use x509_authority::{X509Authority, X509AuthorityError};
+pub use x509_authority::{X509AuthoritiesId, X509Authority, X509AuthorityError};

@@ -80,6 +80,34 @@ impl fmt::Debug for X509Authority {
     }
 }
 
+/// Tells one list of X.509 authorities from every other.
+///
+/// A bundle has one, which clones of it share, and gets a new one with each change of its X.509 authorities. As long as one
+/// exists, no other is equal to it. So where two are equal, the lists are; where they are not, nothing is known, since the
+/// same authorities read twice make two lists.
+#[derive(Clone)]
+pub struct X509AuthoritiesId(Arc<()>);
+
+impl X509AuthoritiesId {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(()))
+    }
+}
+
+impl PartialEq for X509AuthoritiesId {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for X509AuthoritiesId {}
+
+impl fmt::Debug for X509AuthoritiesId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("X509AuthoritiesId")
+    }
+}
+
 /// Why a certificate is no X.509 authority.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use plastron_bundle::{BundleSet, X509Authority, X509BundleSource};
+use plastron_bundle::{BundleSet, X509AuthoritiesId, X509Authority, X509BundleSource};
 use plastron_id::TrustDomainRef;
 use plastron_svid::X509Svid;
 
@@ -63,6 +63,10 @@ impl X509Context {
 impl X509BundleSource for X509Context {
     fn x509_authorities(&self, trust_domain: TrustDomainRef<'_>) -> Option<&[X509Authority]> {
         self.bundles.x509_authorities(trust_domain)
+    }
+
+    fn x509_authorities_id(&self, trust_domain: TrustDomainRef<'_>) -> Option<&X509AuthoritiesId> {
+        self.bundles.x509_authorities_id(trust_domain)
     }
 }
 

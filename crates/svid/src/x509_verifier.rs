@@ -6,6 +6,7 @@ mod error;
 mod leaf;
 mod name_constraints;
 mod path;
+mod verified_paths;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ pub use error::{LeafError, PathError, VerifyError};
 pub(crate) use leaf::{KeyUsageRule, check_leaf};
 pub use name_constraints::NameConstraintError;
 pub use path::{MAX_INTERMEDIATES, MAX_NAME_COMPARISONS, MAX_PATH_STEPS, MAX_SIGNATURES};
+pub use verified_paths::VerifiedPaths;
 
 use path::{Search, Window};
 
@@ -42,6 +44,7 @@ pub enum PeerRole {
 #[derive(Clone, Copy)]
 pub struct X509Verifier<'a> {
     algorithms: &'a [&'a dyn SignatureVerificationAlgorithm],
+    paths: Option<&'a VerifiedPaths<'a>>,
     role: PeerRole,
     key_usage: KeyUsageRule,
 }
@@ -51,8 +54,25 @@ impl<'a> X509Verifier<'a> {
     pub fn new(algorithms: &'a [&'a dyn SignatureVerificationAlgorithm]) -> Self {
         Self {
             algorithms,
+            paths: None,
             role: PeerRole::Any,
             key_usage: KeyUsageRule::Required,
+        }
+    }
+
+    /// A verifier that does not check again what `paths` has, and adds to it; with the same algorithms.
+    ///
+    /// ```
+    /// # use plastron_keys_aws_lc::ALGORITHMS;
+    /// use plastron_svid::{PeerRole, VerifiedPaths, X509Verifier};
+    ///
+    /// let paths = VerifiedPaths::new(ALGORITHMS, 4096);
+    /// let verifier = X509Verifier::remembering(&paths).role(PeerRole::Client);
+    /// ```
+    pub fn remembering(paths: &'a VerifiedPaths<'a>) -> Self {
+        Self {
+            paths: Some(paths),
+            ..Self::new(paths.algorithms())
         }
     }
 
@@ -103,29 +123,41 @@ impl<'a> X509Verifier<'a> {
             return Err(VerifyError::Expired { not_after, now });
         }
 
-        let authorities = match bundles.x509_authorities(id.trust_domain()) {
-            None => {
-                return Err(VerifyError::UnknownTrustDomain(
-                    id.trust_domain().to_owned(),
-                ));
-            }
-            Some([]) => return Err(VerifyError::NoAuthorities(id.trust_domain().to_owned())),
+        let trust_domain = id.trust_domain();
+        let authorities = match bundles.x509_authorities(trust_domain) {
+            None => return Err(VerifyError::UnknownTrustDomain(trust_domain.to_owned())),
+            Some([]) => return Err(VerifyError::NoAuthorities(trust_domain.to_owned())),
             Some(authorities) => authorities,
         };
+
+        let place = self.paths.and_then(|paths| {
+            paths.place(chain, self.role, bundles.x509_authorities_id(trust_domain)?)
+        });
+        if let Some(window) = place.as_ref().and_then(|place| place.recall(now)) {
+            return Ok(VerifiedX509Svid { leaf, id, window });
+        }
 
         // In place, so that nothing is allocated; the leaf fills what is left over and is never looked at as an issuer.
         let mut intermediates = [leaf; MAX_CHAIN_LEN - 1];
         for (at, (place, der)) in intermediates.iter_mut().zip(others).enumerate() {
             *place = parse(at + 1, der)?;
         }
-        let window = Search {
+        let found = Search {
             algorithms: self.algorithms,
+            paths: self.paths,
             role: self.role,
             now,
             authorities,
             intermediates: &intermediates[..others.len()],
         }
         .run(&leaf)?;
+        // With others beside, there would be no end of chains that one peer could have remembered.
+        if let Some(place) = place
+            && found.intermediates == others.len()
+        {
+            place.remember(found.window);
+        }
+        let window = found.window;
         Ok(VerifiedX509Svid { leaf, id, window })
     }
 }
@@ -139,6 +171,7 @@ impl fmt::Debug for X509Verifier<'_> {
     }
 }
 
+#[inline]
 fn parse(index: usize, der: &[u8]) -> Result<Certificate<'_>, VerifyError> {
     Certificate::parse(der)
         .map_err(|error: CertificateError| VerifyError::Certificate { index, error })

@@ -9,7 +9,7 @@ use plastron_bundle::X509Authority;
 use plastron_bundle::certificate::Certificate;
 
 use super::leaf::is_key_acceptable;
-use super::{PathError, PeerRole, name_constraints};
+use super::{PathError, PeerRole, VerifiedPaths, name_constraints};
 
 /// The most intermediates between a leaf and its authority (X509-61, which wants six at least).
 pub const MAX_INTERMEDIATES: usize = 8;
@@ -32,6 +32,7 @@ pub const MAX_NAME_COMPARISONS: usize = 50_000;
 /// What one search has, and looks through.
 pub(super) struct Search<'s, 'c> {
     pub(super) algorithms: &'s [&'s dyn SignatureVerificationAlgorithm],
+    pub(super) paths: Option<&'s VerifiedPaths<'s>>,
     pub(super) role: PeerRole,
     pub(super) now: UnixTime,
     pub(super) authorities: &'s [X509Authority],
@@ -46,12 +47,23 @@ pub(super) struct Window {
 }
 
 impl Window {
+    pub(super) fn contains(self, now: UnixTime) -> bool {
+        self.from <= now && now <= self.until
+    }
+
     fn narrowed(self, certificate: &Certificate<'_>) -> Self {
         Self {
             from: self.from.max(certificate.not_before()),
             until: self.until.min(certificate.not_after()),
         }
     }
+}
+
+/// A path that keeps all rules.
+pub(super) struct Found {
+    pub(super) window: Window,
+    /// How many certificates stand between leaf and authority.
+    pub(super) intermediates: usize,
 }
 
 /// What may still be spent on a chain.
@@ -100,8 +112,8 @@ impl<'l, 'c> Link<'l, 'c> {
 }
 
 impl<'c> Search<'_, 'c> {
-    /// Finds a path for `leaf`, and returns when it is valid.
-    pub(super) fn run(&self, leaf: &Certificate<'c>) -> Result<Window, PathError> {
+    /// Finds a path for `leaf`.
+    pub(super) fn run(&self, leaf: &Certificate<'c>) -> Result<Found, PathError> {
         let leaf = Link {
             certificate: leaf,
             below: None,
@@ -113,7 +125,7 @@ impl<'c> Search<'_, 'c> {
     }
 
     /// Finds who issued `tip`, and who issued that, up to an authority.
-    fn extend(&self, tip: &Link<'_, 'c>, budget: &mut Budget) -> Result<Window, PathError> {
+    fn extend(&self, tip: &Link<'_, 'c>, budget: &mut Budget) -> Result<Found, PathError> {
         let mut outcome = Outcome(PathError::UnknownIssuer);
         for hint in [Hint::Fits, Hint::Differs] {
             for authority in self.authorities {
@@ -126,7 +138,7 @@ impl<'c> Search<'_, 'c> {
                     continue;
                 }
                 match self.close(tip, &authority, budget) {
-                    Ok(window) => return Ok(window),
+                    Ok(found) => return Ok(found),
                     Err(error) => outcome.note(error)?,
                 }
             }
@@ -135,7 +147,7 @@ impl<'c> Search<'_, 'c> {
                     continue;
                 }
                 match self.climb(tip, issuer, budget) {
-                    Ok(window) => return Ok(window),
+                    Ok(found) => return Ok(found),
                     Err(error) => outcome.note(error)?,
                 }
             }
@@ -149,7 +161,7 @@ impl<'c> Search<'_, 'c> {
         tip: &Link<'_, 'c>,
         issuer: &Certificate<'c>,
         budget: &mut Budget,
-    ) -> Result<Window, PathError> {
+    ) -> Result<Found, PathError> {
         Budget::spend(&mut budget.steps)?;
         if tip.intermediates == MAX_INTERMEDIATES {
             return Err(PathError::TooLong);
@@ -176,7 +188,7 @@ impl<'c> Search<'_, 'c> {
         tip: &Link<'_, 'c>,
         authority: &Certificate<'_>,
         budget: &mut Budget,
-    ) -> Result<Window, PathError> {
+    ) -> Result<Found, PathError> {
         Budget::spend(&mut budget.steps)?;
         if !authority.is_valid_at(self.now) {
             return Err(PathError::AuthorityValidity);
@@ -189,11 +201,18 @@ impl<'c> Search<'_, 'c> {
         let mut issuer = authority;
         for link in tip.down() {
             Budget::spend(&mut budget.signatures)?;
-            self.check_signature(link.certificate, issuer)?;
+            if link.is_leaf() {
+                self.check_signature(link.certificate, issuer)?;
+            } else {
+                self.check_intermediate(link.certificate, issuer)?;
+            }
             window = window.narrowed(link.certificate);
             issuer = link.certificate;
         }
-        Ok(window)
+        Ok(Found {
+            window,
+            intermediates: tip.intermediates,
+        })
     }
 
     /// Checks all rules on an issuer of `tip` but its validity and signatures. Spec: RFC 5280 §6.1.4.
@@ -234,6 +253,27 @@ impl<'c> Search<'_, 'c> {
             }
         }
         Ok(())
+    }
+
+    /// As [`check_signature`](Self::check_signature), unless that is known already.
+    fn check_intermediate(
+        &self,
+        certificate: &Certificate<'_>,
+        issuer: &Certificate<'_>,
+    ) -> Result<(), PathError> {
+        let known = self
+            .paths
+            .and_then(|paths| paths.signature(certificate, issuer));
+        match known {
+            Some(signature) if signature.is_known() => Ok(()),
+            unknown => {
+                self.check_signature(certificate, issuer)?;
+                if let Some(signature) = unknown {
+                    signature.remember();
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Checks that `issuer` signed `certificate`. Algorithm and key are matched by the bytes of their identifiers, parameters

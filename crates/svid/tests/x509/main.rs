@@ -14,3 +14,4 @@ mod minted;
 mod name_constraints;
 mod own_svid;
 mod path;
+mod verified_paths;
