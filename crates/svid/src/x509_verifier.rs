@@ -139,8 +139,11 @@ impl<'a> X509Verifier<'a> {
 
         // In place, so that nothing is allocated; the leaf fills what is left over and is never looked at as an issuer.
         let mut intermediates = [leaf; MAX_CHAIN_LEN - 1];
-        for (at, (place, der)) in intermediates.iter_mut().zip(others).enumerate() {
-            *place = parse(at + 1, der)?;
+        let mut count = 0;
+        for (at, der) in others.iter().enumerate() {
+            intermediates[count] = parse(at + 1, der)?;
+            // One that comes again leads nowhere else, but would have its signature checked again.
+            count += usize::from(!others[..at].contains(der));
         }
         let found = Search {
             algorithms: self.algorithms,
@@ -148,7 +151,7 @@ impl<'a> X509Verifier<'a> {
             role: self.role,
             now,
             authorities,
-            intermediates: &intermediates[..others.len()],
+            intermediates: &intermediates[..count],
         }
         .run(&leaf)?;
         // With others beside, there would be no end of chains that one peer could have remembered.

@@ -413,6 +413,18 @@ fn another_chain_is_another_chain() {
 }
 
 #[test]
+fn a_certificate_that_comes_again_takes_no_more_signatures() {
+    with_paths(16, |paths| {
+        let forged = leaf_below("intermediate").sign(&*KEYS.other_root);
+        let chain = [vec![forged], vec![by_root(intermediate()); 15]].concat();
+        assert_eq!(
+            paths.verify(&chain, &bundle(&roots())),
+            (untrusted(PathError::Signature), 2)
+        );
+    });
+}
+
+#[test]
 fn a_known_intermediate_still_has_to_keep_its_rules() {
     let permits = |uri: &str| Extension::name_constraints(&[general_name::uri(uri)], &[]);
     with_paths(16, |paths| {
