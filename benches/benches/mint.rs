@@ -1,35 +1,28 @@
 //! What minting costs beside the signature it contains.
 //!
-//! Each document is minted in batches between batches of the bare signature, by the same library under the same key over
-//! as many bytes, and the figure is the median of the ratios of neighbours: a machine that changes its speed changes
-//! both. That is why this is not criterion, which measures one thing after the other.
+//! Each document is minted beside the bare signature by the same library, under the same key, over as many bytes.
 //!
 //! ```text
 //! cargo bench -p plastron-benches --bench mint
 //! ```
 
 #![allow(
-    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a measurement prints what it saw, and stops at what it cannot do"
+    reason = "a measurement stops at what it cannot do"
 )]
 
-use std::hint::black_box;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256};
 use pki_types::UnixTime;
+use plastron_benches::interleaved::Group;
 use plastron_bundle::X509Authority;
 use plastron_id::{SpiffeId, TrustDomain};
 use plastron_keys::{KeyBackend as _, KeyType};
 use plastron_keys_aws_lc::AwsLc;
 use plastron_mint::{JwtIssuer, X509Issuer, self_signed_authority};
-
-/// Many short batches: one that is interrupted stands out, and the median leaves it out.
-const ROUNDS: usize = 1001;
-const BATCH_TIME: Duration = Duration::from_millis(1);
 
 const ID: &str = "spiffe://prod.example.org/ns/payments/sa/api-server-frontend";
 
@@ -45,8 +38,6 @@ fn main() {
     let leaf = AwsLc.generate(KeyType::EcP256).unwrap();
     let (from, to) = (unix(1_800_000_000), unix(1_800_086_400));
     let root = self_signed_authority(&trust_domain, &*key, &[1; 16], from, to).unwrap();
-
-    println!("{:<28} {:>10} {:>10} {:>8}", "", "bare", "minted", "ratio");
 
     // As an authority does it that keeps its certificate parsed.
     let authority = X509Authority::parse(&root).unwrap();
@@ -95,41 +86,9 @@ fn main() {
     compare("JWT-SVID, RS256 (2048)", sign, jwt);
 }
 
-/// Prints the medians of both, in microseconds, and that of their ratios.
-fn compare(name: &str, bare: impl Fn() -> usize, minted: impl Fn() -> usize) {
-    let count = calibrate(&bare);
-    let mut rounds: Vec<[f64; 3]> = (0..ROUNDS)
-        .map(|round| {
-            // Whoever comes second finds the caches warm, so they take turns.
-            let [bare, minted] = if round % 2 == 0 {
-                [batch(count, &bare), batch(count, &minted)]
-            } else {
-                let minted = batch(count, &minted);
-                [batch(count, &bare), minted]
-            };
-            [bare, minted, minted / bare]
-        })
-        .collect();
-    let [bare, minted, ratio] = [0, 1, 2].map(|column| {
-        rounds.sort_by(|a, b| a[column].total_cmp(&b[column]));
-        rounds[ROUNDS / 2][column]
-    });
-    println!("{name:<28} {bare:>7.2} µs {minted:>7.2} µs {ratio:>8.3}");
-}
-
-/// How many calls fill a batch.
-fn calibrate(work: impl Fn() -> usize) -> u32 {
-    batch(50, &work);
-    let call = batch(50, &work);
-    (BATCH_TIME.as_secs_f64() * 1e6 / call).max(1.0) as u32
-}
-
-/// Microseconds for each of `count` calls.
-#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-fn batch(count: u32, work: impl Fn() -> usize) -> f64 {
-    let start = Instant::now();
-    for _ in 0..count {
-        black_box(work());
-    }
-    start.elapsed().as_secs_f64() * 1e6 / f64::from(count)
+fn compare(title: &'static str, sign: impl Fn() -> usize, mint: impl Fn() -> usize) {
+    Group::new(title)
+        .row("bare signature", sign)
+        .row("minted", mint)
+        .run();
 }
