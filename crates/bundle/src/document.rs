@@ -187,6 +187,24 @@ pub enum BundleError {
     Pem,
 }
 
+impl BundleError {
+    /// The number of the rule that was broken, in the project's list of requirements; none is about PEM.
+    pub fn rule(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::TooLong { .. } | Self::TooManyKeys => "BUNDLE-25",
+            Self::Json(JsonError::DuplicateMember) => "BUNDLE-23",
+            Self::Json(JsonError::TooDeep) => "BUNDLE-25",
+            Self::Json(_) => "BUNDLE-09",
+            Self::Keys => "BUNDLE-18",
+            Self::Sequence => "BUNDLE-14",
+            Self::RefreshHint => "BUNDLE-16",
+            Self::ConflictingKeyId { .. } => "BUNDLE-24",
+            Self::Der => "RS-09",
+            Self::Pem => return None,
+        })
+    }
+}
+
 /// The members of a document as they come. What is wrong with one of them is kept for the end, since an earlier rule may
 /// be broken further on.
 #[derive(Default)]

@@ -71,3 +71,13 @@ pub enum JwtAuthorityError {
     #[error("JWT-SVIDs have no algorithm for this key")]
     Algorithm,
 }
+
+impl JwtAuthorityError {
+    /// The number of the rule that was broken, in the project's list of requirements.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::KeyId => "JWT-54",
+            Self::Algorithm => "JWT-05",
+        }
+    }
+}

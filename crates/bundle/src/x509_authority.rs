@@ -115,7 +115,7 @@ pub enum X509AuthorityError {
     /// It cannot be read.
     #[error("unreadable certificate")]
     Certificate(#[from] CertificateError),
-    /// Its basic constraints do not say that it is a CA (X509-11, AMB-13).
+    /// Its basic constraints do not say that it is a CA (AMB-13).
     #[error("certificate is not a CA")]
     NotCa,
     /// Its key usage lacks `keyCertSign` (X509-11).
@@ -124,4 +124,16 @@ pub enum X509AuthorityError {
     /// Its key cannot be used (X509-48).
     #[error("unusable key")]
     PublicKey(#[from] PublicKeyError),
+}
+
+impl X509AuthorityError {
+    /// The number of the rule that was broken, in the project's list of requirements.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Certificate(error) => error.rule(),
+            Self::NotCa => "AMB-13",
+            Self::KeyUsage => "X509-11",
+            Self::PublicKey(_) => "X509-48",
+        }
+    }
 }

@@ -133,7 +133,7 @@ impl SpiffeId {
 fn push_segment(uri: &mut String, segment: &str) -> Result<(), SpiffeIdError> {
     let start = uri.len() + 1;
     if segment.is_empty() {
-        return Err(SpiffeIdError::Segment { at: start });
+        return Err(SpiffeIdError::EmptySegment { at: start });
     }
     if let Some(slash) = segment.find('/') {
         let at = start + slash;

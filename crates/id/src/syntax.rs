@@ -76,7 +76,8 @@ fn check_path(uri: &[u8], path_at: usize) -> Result<(), SpiffeIdError> {
         }
         match &uri[start..end] {
             b"" if end == uri.len() => return Err(SpiffeIdError::TrailingSlash),
-            b"" | b"." | b".." => return Err(SpiffeIdError::Segment { at: start }),
+            b"" => return Err(SpiffeIdError::EmptySegment { at: start }),
+            b"." | b".." => return Err(SpiffeIdError::DotSegment { at: start }),
             _ => slash = end,
         }
     }

@@ -1,7 +1,7 @@
 //! Each rule of `docs/spec` §1 (SPIFFE IDs) by its number: what it lets in (`+`) and what it keeps out (`−`).
 
 use plastron_id::SpiffeIdError::{
-    Character, RelativePath, Scheme, Segment, TooLong, TrailingSlash,
+    Character, DotSegment, EmptySegment, RelativePath, Scheme, TooLong, TrailingSlash,
 };
 use plastron_id::{
     MAX_SPIFFE_ID_LEN, MAX_TRUST_DOMAIN_LEN, SpiffeId, SpiffeIdError, SpiffeIdRef, TrustDomain,
@@ -138,7 +138,7 @@ fn refuses_what_the_standard_does_not_allow_and_says_where() {
             "spiffe://td/a\x7f",
             Character { at: 13, byte: 0x7f },
         ),
-        ("ID-06 −", "spiffe://td/a/../b", Segment { at: 14 }),
+        ("ID-06 −", "spiffe://td/a/../b", DotSegment { at: 14 }),
         ("ID-06 −", " spiffe://td/a", Scheme),
         (
             "ID-06 −",
@@ -174,13 +174,13 @@ fn refuses_what_the_standard_does_not_allow_and_says_where() {
             Character { at: 13, byte: b'%' },
         ),
         ("ID-20 −", "spiffe://td/%", Character { at: 12, byte: b'%' }),
-        ("ID-21 −", "spiffe://td//a", Segment { at: 12 }),
-        ("ID-21 −", "spiffe://td/a//b", Segment { at: 14 }),
-        ("ID-21 −", "spiffe://td//", Segment { at: 12 }),
-        ("ID-22 −", "spiffe://td/.", Segment { at: 12 }),
-        ("ID-22 −", "spiffe://td/..", Segment { at: 12 }),
-        ("ID-22 −", "spiffe://td/a/./b", Segment { at: 14 }),
-        ("ID-22 −", "spiffe://td/a/..", Segment { at: 14 }),
+        ("ID-21 −", "spiffe://td//a", EmptySegment { at: 12 }),
+        ("ID-21 −", "spiffe://td/a//b", EmptySegment { at: 14 }),
+        ("ID-21 −", "spiffe://td//", EmptySegment { at: 12 }),
+        ("ID-22 −", "spiffe://td/.", DotSegment { at: 12 }),
+        ("ID-22 −", "spiffe://td/..", DotSegment { at: 12 }),
+        ("ID-22 −", "spiffe://td/a/./b", DotSegment { at: 14 }),
+        ("ID-22 −", "spiffe://td/a/..", DotSegment { at: 14 }),
         ("ID-23 −", "spiffe://td/a/", TrailingSlash),
     ] {
         assert_eq!(parse(uri), Err(want), "{rule}: {uri:?}");
@@ -289,12 +289,12 @@ fn builders_check_each_part_and_the_whole() {
     for (rule, segments, want) in [
         ("ID-26 +", &["a", "b"][..], Ok("spiffe://td/a/b")),
         ("ID-26 +", &[], Ok("spiffe://td")),
-        ("ID-26 −", &[""], Err(Segment { at: 12 })),
-        ("ID-26 −", &["a", ""], Err(Segment { at: 14 })),
+        ("ID-26 −", &[""], Err(EmptySegment { at: 12 })),
+        ("ID-26 −", &["a", ""], Err(EmptySegment { at: 14 })),
         ("ID-26 −", &["a/b"], Err(Character { at: 13, byte: b'/' })),
         ("ID-26 −", &["/a"], Err(Character { at: 12, byte: b'/' })),
-        ("ID-26 −", &["a", ".."], Err(Segment { at: 14 })),
-        ("ID-26 −", &["."], Err(Segment { at: 12 })),
+        ("ID-26 −", &["a", ".."], Err(DotSegment { at: 14 })),
+        ("ID-26 −", &["."], Err(DotSegment { at: 12 })),
         ("ID-26 −", &["a b"], Err(Character { at: 13, byte: b' ' })),
     ] {
         let built = SpiffeId::from_segments(td.as_ref(), segments);
@@ -313,7 +313,7 @@ fn builders_check_each_part_and_the_whole() {
         ("ID-26 +", "", Ok("spiffe://td")),
         ("ID-26 −", "b", Err(RelativePath)),
         ("ID-26 −", "/", Err(TrailingSlash)),
-        ("ID-26 −", "/a/../b", Err(Segment { at: 14 })),
+        ("ID-26 −", "/a/../b", Err(DotSegment { at: 14 })),
         ("ID-26 −", ".example/b", Err(RelativePath)),
     ] {
         let built = SpiffeId::new(td.as_ref(), path);

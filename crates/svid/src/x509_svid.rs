@@ -203,3 +203,14 @@ pub enum X509SvidError {
     #[error("the private key is not that of the leaf")]
     OtherKey,
 }
+
+impl X509SvidError {
+    /// The number of the rule that was broken, in the project's list of requirements.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Certificate(error) => error.rule(),
+            Self::Leaf(error) => error.rule(),
+            Self::EmptyChain | Self::NotSigning | Self::Key(_) | Self::OtherKey => "X509-71",
+        }
+    }
+}

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
-    /// The bytes from `at` on are not the strict DER that belongs there.
+    /// The bytes from `at` on are not the strict DER that belongs there (X509-51).
     #[error("malformed certificate at byte {at}")]
     Der {
         /// Offset in the certificate.
@@ -40,6 +40,31 @@ pub enum CertificateError {
     /// The content of an extension is not what its type says.
     #[error("malformed {0} extension")]
     Extension(ExtensionKind),
+}
+
+impl CertificateError {
+    /// The number of the rule that was broken, in the project's list of requirements.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Der { .. } => "X509-51",
+            Self::TooLong { .. } | Self::TooManyExtensions => "X509-61",
+            Self::TrailingData => "RS-09",
+            Self::Version => "X509-41",
+            Self::SerialTooLong => "X509-42",
+            Self::SignatureAlgorithms => "X509-45",
+            Self::Time => "X509-43",
+            Self::DuplicateExtension => "X509-06",
+            Self::Extension(kind) => match kind {
+                ExtensionKind::SubjectAltName => "X509-06",
+                ExtensionKind::BasicConstraints => "X509-21",
+                ExtensionKind::KeyUsage | ExtensionKind::ExtendedKeyUsage => "X509-39",
+                ExtensionKind::NameConstraints => "X509-25",
+                ExtensionKind::SubjectKeyIdentifier | ExtensionKind::AuthorityKeyIdentifier => {
+                    "X509-51"
+                }
+            },
+        }
+    }
 }
 
 /// An extension that is read.

@@ -160,7 +160,7 @@ impl fmt::Display for Skipped {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// It is not a JSON object.
+    /// It is not a JSON object (BUNDLE-33).
     #[error("not an object")]
     NotAnObject,
     /// `use` is missing, or names nothing known (BUNDLE-20, BUNDLE-30).
@@ -190,6 +190,23 @@ pub enum SkipReason {
     /// It is no JWT authority (JWT-54).
     #[error(transparent)]
     JwtAuthority(#[from] JwtAuthorityError),
+}
+
+impl SkipReason {
+    /// The number of the rule that was broken, in the project's list of requirements.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::NotAnObject | Self::PublicKey(_) => "BUNDLE-33",
+            Self::Use(_) => "BUNDLE-20",
+            Self::KeyType(_) => "BUNDLE-19",
+            Self::Member("x5c") => "X509-80",
+            Self::Member(_) => "BUNDLE-33",
+            Self::Secret => "JWT-52",
+            Self::Certificate | Self::OtherKey => "X509-83",
+            Self::X509Authority(error) => error.rule(),
+            Self::JwtAuthority(error) => error.rule(),
+        }
+    }
 }
 
 /// A member that has a value nobody knows, or none.

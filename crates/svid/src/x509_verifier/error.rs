@@ -1,10 +1,10 @@
 //! Why a chain is not an X509-SVID.
 
 use pki_types::UnixTime;
-use plastron_bundle::certificate::{CertificateError, ExtensionKind};
+use plastron_bundle::certificate::CertificateError;
 use plastron_id::{SpiffeIdError, TrustDomain};
 
-use super::NameConstraintError;
+use super::{NameConstraintError, PeerRole};
 
 /// Why a chain is not an X509-SVID at that time.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -63,33 +63,13 @@ impl VerifyError {
         match self {
             Self::EmptyChain => "X509-68",
             Self::ChainTooLong { .. } => "X509-61",
-            Self::Certificate { error, .. } => certificate_rule(*error),
+            Self::Certificate { error, .. } => error.rule(),
             Self::Leaf(error) => error.rule(),
             Self::NotYetValid { .. } | Self::Expired { .. } => "X509-53",
             Self::UnknownTrustDomain(_) => "X509-66",
             Self::NoAuthorities(_) => "X509-67",
             Self::Untrusted(error) => error.rule(),
         }
-    }
-}
-
-/// The rule that an unreadable certificate breaks.
-pub(crate) fn certificate_rule(error: CertificateError) -> &'static str {
-    match error {
-        CertificateError::TooLong { .. } | CertificateError::TooManyExtensions => "X509-61",
-        CertificateError::Version => "X509-41",
-        CertificateError::SerialTooLong => "X509-42",
-        CertificateError::SignatureAlgorithms => "X509-45",
-        CertificateError::Time => "X509-43",
-        CertificateError::DuplicateExtension => "X509-06",
-        CertificateError::Extension(kind) => match kind {
-            ExtensionKind::SubjectAltName => "X509-06",
-            ExtensionKind::BasicConstraints => "X509-21",
-            ExtensionKind::KeyUsage | ExtensionKind::ExtendedKeyUsage => "X509-39",
-            ExtensionKind::NameConstraints => "X509-25",
-            _ => "X509-51",
-        },
-        _ => "X509-51",
     }
 }
 
@@ -121,9 +101,12 @@ pub enum LeafError {
     /// There is no key usage (AMB-10).
     #[error("leaf without key usage")]
     KeyUsageMissing,
-    /// Extended key usage does not allow the role of the peer (AMB-11).
-    #[error("extended key usage does not allow the role")]
-    ExtendedKeyUsage,
+    /// Extended key usage does not allow the role of the peer (AMB-11), or both where it may be in either (X509-37).
+    #[error("extended key usage does not allow {}", shown(*.role))]
+    ExtendedKeyUsage {
+        /// The role.
+        role: PeerRole,
+    },
     /// It has name constraints, which belong to CAs alone (X509-25).
     #[error("leaf with name constraints")]
     NameConstraints,
@@ -147,11 +130,22 @@ impl LeafError {
             Self::KeyUsageSigning => "X509-63",
             Self::KeyUsageDigitalSignature => "X509-65",
             Self::KeyUsageMissing => "AMB-10",
-            Self::ExtendedKeyUsage => "AMB-11",
+            Self::ExtendedKeyUsage {
+                role: PeerRole::Any,
+            } => "X509-37",
+            Self::ExtendedKeyUsage { .. } => "AMB-11",
             Self::NameConstraints => "X509-25",
             Self::UnknownCriticalExtension => "X509-58",
             Self::Key => "X509-48",
         }
+    }
+}
+
+fn shown(role: PeerRole) -> &'static str {
+    match role {
+        PeerRole::Client => "clients",
+        PeerRole::Server => "servers",
+        PeerRole::Any => "both clients and servers",
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn check_leaf<'c>(
         Some(_) | None => (),
     }
     if !role.is_allowed_by(leaf.extended_key_usage()) {
-        return Err(LeafError::ExtendedKeyUsage);
+        return Err(LeafError::ExtendedKeyUsage { role });
     }
     if leaf.name_constraints().is_some() {
         return Err(LeafError::NameConstraints);

@@ -178,19 +178,25 @@ fn refuses_what_a_leaf_may_not_be() {
             "X509-37",
             "servers only",
             with(Extension::extended_key_usage(&[1])),
-            LeafError::ExtendedKeyUsage,
+            LeafError::ExtendedKeyUsage {
+                role: PeerRole::Any,
+            },
         ),
         (
             "X509-37",
             "clients only",
             with(Extension::extended_key_usage(&[2])),
-            LeafError::ExtendedKeyUsage,
+            LeafError::ExtendedKeyUsage {
+                role: PeerRole::Any,
+            },
         ),
         (
             "X509-37",
             "neither",
             with(Extension::extended_key_usage(&[3])),
-            LeafError::ExtendedKeyUsage,
+            LeafError::ExtendedKeyUsage {
+                role: PeerRole::Any,
+            },
         ),
         (
             "X509-25",
@@ -205,6 +211,7 @@ fn refuses_what_a_leaf_may_not_be() {
             LeafError::UnknownCriticalExtension,
         ),
     ] {
+        assert_eq!(error.rule(), rule, "{what}");
         assert_eq!(judge(leaf), leaf_error(error), "{rule} −: {what}");
     }
 }
@@ -302,14 +309,14 @@ fn refuses_certificates_that_cannot_be_read() {
 #[test]
 fn purposes_count_for_the_role_of_the_peer() {
     let (client, server, any) = (PeerRole::Client, PeerRole::Server, PeerRole::Any);
-    let refused = || leaf_error(LeafError::ExtendedKeyUsage);
+    let refused = |role| leaf_error(LeafError::ExtendedKeyUsage { role });
     for (purposes, role, want) in [
-        (&[1][..], server, accepted()), // AMB-11 +
-        (&[1], client, refused()),      // AMB-11 −
-        (&[2], client, accepted()),     // AMB-11 +
-        (&[2], server, refused()),      // AMB-11 −
+        (&[1][..], server, accepted()),  // AMB-11 +
+        (&[1], client, refused(client)), // AMB-11 −
+        (&[2], client, accepted()),      // AMB-11 +
+        (&[2], server, refused(server)), // AMB-11 −
         (&[1, 2], any, accepted()),
-        (&[3], server, refused()),
+        (&[3], server, refused(server)),
     ] {
         let leaf = by_root(with(Extension::extended_key_usage(purposes)));
         let result = verify_as(role, &[leaf], &[by_root(root())]);
