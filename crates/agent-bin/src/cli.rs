@@ -1,6 +1,10 @@
 //! The command line: which commands there are, and what each takes.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use clap::{
     Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand,
@@ -9,9 +13,12 @@ use clap::{
     parser::ValueSource,
 };
 
+use plastron_svid::{MAX_LEEWAY, PeerRole};
+
 use crate::{
+    commands::svid::unjudged,
     config::{Given, KEYS, Place},
-    report::Format,
+    report::{Failure, Format},
 };
 
 /// Gives every process on this machine the identity that is its own: SPIFFE, over the Workload API.
@@ -243,18 +250,49 @@ pub(crate) enum Svid {
         #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
     },
-    /// Verify an X.509-SVID with its intermediates, or a JWT-SVID
-    Verify {
-        /// The bundle of a trust domain: a bundle document, or PEM; may be repeated
-        #[arg(long, required = true, value_name = "TD=FILE")]
-        bundle: Vec<String>,
-        /// For whom a JWT-SVID has to be meant
-        #[arg(long, value_name = "AUDIENCE")]
-        audience: Vec<String>,
-        /// The SVID; - is the standard input
-        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-        file: PathBuf,
-    },
+    /// Say whether a file holds an X.509-SVID with its intermediates, or a JWT-SVID, that is valid
+    Verify(Verify),
+}
+
+/// `svid verify`
+#[derive(Args, Debug)]
+pub(crate) struct Verify {
+    /// A bundle of a trust domain: a bundle document, PEM or DER; may be repeated, and files of one trust domain are joined
+    #[arg(long, required = true, value_name = "TD=FILE")]
+    pub(crate) bundle: Vec<String>,
+    /// What the holder of an X.509-SVID is in the conversation [default: either, so that extended key usage must allow both]
+    #[arg(long, value_enum, value_name = "ROLE")]
+    pub(crate) peer: Option<Peer>,
+    /// The moment to judge for: RFC 3339, or seconds since 1970 [default: now]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) at: Option<SystemTime>,
+    /// For whom a JWT-SVID has to be meant; may be repeated, and one of them is enough
+    #[arg(long, value_name = "AUDIENCE")]
+    pub(crate) audience: Vec<String>,
+    /// How far clocks may differ where a JWT-SVID is judged, at most 2m
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = leeway)]
+    pub(crate) leeway: Duration,
+    /// The SVID: PEM, DER or a token; - is the standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+}
+
+/// What a peer is in the conversation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Peer {
+    /// It answers
+    Server,
+    /// It asks
+    Client,
+}
+
+impl From<Peer> for PeerRole {
+    fn from(peer: Peer) -> Self {
+        match peer {
+            Peer::Server => Self::Server,
+            Peer::Client => Self::Client,
+        }
+    }
 }
 
 /// `explain`
@@ -300,6 +338,18 @@ pub(crate) enum Audit {
 
 fn duration(text: &str) -> Result<Duration, String> {
     crate::config::duration(text).map_err(|wrong| wrong.to_string())
+}
+
+fn leeway(text: &str) -> Result<Duration, String> {
+    let leeway = duration(text)?;
+    if leeway > MAX_LEEWAY {
+        return Err("more than two minutes would let old tokens live on".to_owned());
+    }
+    Ok(leeway)
+}
+
+fn moment(text: &str) -> Result<SystemTime, String> {
+    crate::config::moment(text).map_err(|wrong| wrong.to_string())
 }
 
 /// A flag and an environment variable for each key of the configuration.
@@ -360,9 +410,41 @@ impl FromArgMatches for SettingFlags {
 }
 
 impl Cli {
-    /// Reads the arguments. Ends the program with 2 when they are wrong, and with 0 after `--help`.
-    pub(crate) fn of(arguments: impl IntoIterator<Item = OsString>) -> Self {
-        Self::parse_from(arguments)
+    /// Reads the arguments.
+    ///
+    /// Ends the program after `--help`, and when they are wrong and people read the answer.
+    pub(crate) fn of(arguments: Vec<OsString>) -> Result<Self, Failure> {
+        Self::try_parse_from(&arguments).map_err(|error| {
+            if !error.use_stderr() || !is_for_programs(&arguments) {
+                error.exit();
+            }
+            usage(&error, &arguments)
+        })
+    }
+}
+
+/// Whether programs read the answer, as far as arguments tell that cannot all be understood.
+fn is_for_programs(arguments: &[OsString]) -> bool {
+    let next = arguments.iter().skip(1);
+    arguments.iter().any(|argument| argument == "--output=json")
+        || arguments
+            .iter()
+            .zip(next)
+            .any(|(argument, value)| argument == "--output" && value == "json")
+}
+
+/// What was wrong with the arguments, without the colours and the usage that follow.
+fn usage(error: &clap::Error, arguments: &[OsString]) -> Failure {
+    let text = error.to_string();
+    let message = text.split("\n\n").next().unwrap_or_default();
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let failure = Failure::cannot_tell(message).hint("see --help");
+    let mut words = arguments.iter();
+    let is_verify = words.any(|word| word == "svid") && words.any(|word| word == "verify");
+    if is_verify {
+        failure.members(unjudged(None))
+    } else {
+        failure
     }
 }
 
@@ -405,6 +487,8 @@ mod tests {
             "plastron-agent authority rotate",
             "plastron-agent svid show a.pem b.pem",
             "plastron-agent svid verify --bundle td=a.pem --bundle other=b.json svid.pem",
+            "plastron-agent svid verify --bundle td=a.pem --peer client --at 2030-01-31T12:00:00.5Z svid.pem",
+            "plastron-agent svid verify --bundle td=a.pem --at 1893456000 --audience a --audience b --leeway 30s token",
             "plastron-agent explain --pid 7",
             "plastron-agent explain --pid 7 --socket /run/a.sock",
             "plastron-agent explain --pid 7 --config a.toml",

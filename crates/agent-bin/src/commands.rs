@@ -10,7 +10,7 @@ mod explain;
 mod healthcheck;
 mod messages;
 mod shell;
-mod svid;
+pub(crate) mod svid;
 mod write;
 
 use std::{
@@ -46,11 +46,7 @@ pub(crate) fn run(command: Command, format: Format) -> Result<Report, Failure> {
             timeout,
         }) => on_this_thread(authority::rotate(kind, &cli::Agent { socket, timeout })),
         Command::Svid(cli::Svid::Show { files }) => svid::show(&files),
-        Command::Svid(cli::Svid::Verify {
-            bundle,
-            audience,
-            file,
-        }) => svid::verify(&bundle, &audience, &file),
+        Command::Svid(cli::Svid::Verify(flags)) => svid::verify(&flags),
         Command::Explain(flags) => on_this_thread(explain::explain(&flags)),
         Command::Entry(cli::Entry::Import { file }) => entry::import(&file),
         Command::Audit(cli::Audit::Verify { files, key, head }) => {

@@ -35,7 +35,7 @@ pub(crate) use self::{
     keys::KEYS,
     problem::{Place, Problems, Severity},
     settings::{ForeignBundle, Log, LogFormat, Owner, PathMeaning, Settings},
-    value::{duration, show_duration},
+    value::{duration, moment, show_duration},
     values::Given,
 };
 use self::{

@@ -17,13 +17,15 @@ mod watch;
 
 use std::process::ExitCode;
 
-use report::Outcome;
+use report::{Format, Outcome};
 
 fn main() -> ExitCode {
-    let cli::Cli { output, command } = cli::Cli::of(std::env::args_os());
-    let (outcome, printed) = match commands::run(command, output) {
-        Ok(report) => (report.outcome, report.print(output)),
-        Err(failure) => (failure.outcome, failure.print(output)),
+    let (outcome, printed) = match cli::Cli::of(std::env::args_os().collect()) {
+        Ok(cli::Cli { output, command }) => match commands::run(command, output) {
+            Ok(report) => (report.outcome, report.print(output)),
+            Err(failure) => (failure.outcome, failure.print(output)),
+        },
+        Err(failure) => (failure.outcome, failure.print(Format::Json)),
     };
     match printed {
         // Who reads has seen enough, as with `| head`.

@@ -8,7 +8,7 @@ use std::{
 
 use base64ct::{Base64, Encoding};
 use clap::ValueEnum;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Who reads the output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -99,14 +99,15 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// What to do about it.
     pub(crate) hint: Option<String>,
+    /// What programs find beside the error.
+    pub(crate) members: Map<String, Value>,
 }
 
 impl Failure {
     pub(crate) fn no(message: impl Into<String>) -> Self {
         Self {
             outcome: Outcome::No,
-            message: message.into(),
-            hint: None,
+            ..Self::cannot_tell(message)
         }
     }
 
@@ -115,12 +116,21 @@ impl Failure {
             outcome: Outcome::CannotTell,
             message: message.into(),
             hint: None,
+            members: Map::new(),
         }
     }
 
     /// Adds what to do about it.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds an object's members for programs.
+    pub(crate) fn members(mut self, object: Value) -> Self {
+        if let Value::Object(members) = object {
+            self.members.extend(members);
+        }
         self
     }
 
@@ -141,8 +151,10 @@ impl Failure {
             }
             Format::Json => {
                 // On one line, since `watch` has one object on each.
-                let object = json!({ "error": self.message.trim_end(), "hint": self.hint });
-                writeln!(io::stdout(), "{object}")
+                let mut object = self.members.clone();
+                object.insert("error".to_owned(), self.message.trim_end().into());
+                object.insert("hint".to_owned(), json!(self.hint));
+                writeln!(io::stdout(), "{}", Value::Object(object))
             }
         }
     }

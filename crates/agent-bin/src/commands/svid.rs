@@ -1,25 +1,28 @@
 //! `svid show` and `svid verify`: SVIDs in files, without an agent.
 
+mod verify;
+
 use std::path::{Path, PathBuf};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use pki_types::UnixTime;
 use plastron_bundle::{
-    Bundle, BundleSet,
+    BundleSet,
     certificate::{Certificate, certificates},
 };
-use plastron_id::TrustDomain;
 use plastron_keys::KeyBackend as _;
 use plastron_keys_aws_lc::AwsLc;
-use plastron_svid::{JwtVerifier, VerifyError, X509Verifier};
+use plastron_svid::{VerifyError, X509Verifier};
 use serde_json::{Value, json};
 
 use super::read;
 use crate::{
-    calendar::{now, rfc3339, unix_seconds},
+    calendar::{now, unix_seconds},
     credential::{self, View},
-    report::{Failure, Outcome, Report, block, plural},
+    report::{Failure, Outcome, Report, block},
 };
+
+pub(crate) use verify::{unjudged, verify};
 
 /// What a file holds.
 enum Content {
@@ -151,83 +154,6 @@ fn sort(certificate: &Certificate<'_>, number: usize) -> (&'static str, Option<S
     }
 }
 
-pub(super) fn verify(
-    bundles: &[String],
-    audiences: &[String],
-    file: &Path,
-) -> Result<Report, Failure> {
-    let bundles = bundles
-        .iter()
-        .map(|text| bundle(text))
-        .collect::<Result<BundleSet, _>>()?;
-    let seconds = u64::try_from(unix_seconds(now())).unwrap_or_default();
-    let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
-    let verdict = match content(file)? {
-        Some(Content::X509 { certificates, .. }) if !certificates.is_empty() => {
-            let chain: Vec<&[u8]> = certificates.iter().map(Vec::as_slice).collect();
-            X509Verifier::new(AwsLc.algorithms())
-                .verify(&chain, &bundles, at)
-                .map(|svid| (svid.id().to_string(), svid.valid_until()))
-                .map_err(|error| error.to_string())
-        }
-        Some(Content::Token(token)) => {
-            if audiences.is_empty() {
-                return Err(Failure::cannot_tell(format!(
-                    "{} is a JWT-SVID, which is valid for somebody",
-                    file.display()
-                ))
-                .hint("say with --audience for whom it has to be meant"));
-            }
-            let audiences: Vec<&str> = audiences.iter().map(String::as_str).collect();
-            JwtVerifier::new(AwsLc.algorithms())
-                .verify(&token, &audiences, &bundles, at)
-                .map(|svid| (svid.id().to_string(), svid.expires_at()))
-                .map_err(|error| error.to_string())
-        }
-        _ => Err("neither certificates nor a token".to_owned()),
-    };
-    Ok(match verdict {
-        Ok((id, until)) => {
-            let until = rfc3339(i64::try_from(until.as_secs()).unwrap_or(i64::MAX));
-            let text = block(&id, &[("valid", format!("yes, until {until}"))]);
-            Report::yes(
-                text,
-                json!({ "valid": true, "spiffe_id": id, "valid_until": until, "error": null }),
-            )
-        }
-        Err(why) => Report::no(
-            format!("{}: not valid: {why}\n", file.display()),
-            json!({ "valid": false, "spiffe_id": null, "valid_until": null, "error": why }),
-        ),
-    })
-}
-
-/// A bundle as `TD=FILE`: a bundle document, PEM, or DER.
-fn bundle(text: &str) -> Result<Bundle, Failure> {
-    let (name, file) = text.split_once('=').ok_or_else(|| {
-        Failure::cannot_tell(format!("--bundle {text}: no trust domain"))
-            .hint("write --bundle example.org=FILE")
-    })?;
-    let trust_domain = TrustDomain::from_name_or_id(name).map_err(|error| {
-        Failure::cannot_tell(format!("--bundle {text}: {error}"))
-            .hint("write --bundle example.org=FILE")
-    })?;
-    let path = Path::new(file);
-    let bytes = read(path)?;
-    let unusable = |error: &dyn std::fmt::Display| {
-        Failure::cannot_tell(format!("{file} is not a bundle: {error}"))
-    };
-    let parsed =
-        crate::bundle_file::parse(trust_domain, &bytes).map_err(|error| unusable(&error))?;
-    match parsed.bundle.is_empty() {
-        true => Err(unusable(&format!(
-            "{} left out, and nothing else in it",
-            plural(parsed.skipped.len(), "key", "keys")
-        ))),
-        false => Ok(parsed.bundle),
-    }
-}
-
 /// What a file holds; `None` when it is nothing of ours.
 fn content(file: &Path) -> Result<Option<Content>, Failure> {
     let bytes = read(file)?;
@@ -238,15 +164,17 @@ fn content(file: &Path) -> Result<Option<Content>, Failure> {
         return Ok(Some(pem(text)));
     }
     let token = text.trim();
-    let parts: Vec<_> = token.split('.').collect();
-    if parts.len() == 3
-        && parts
-            .iter()
-            .all(|part| Base64UrlUnpadded::decode_vec(part).is_ok())
-    {
+    if is_compact(token) {
         return Ok(Some(Content::Token(token.to_owned())));
     }
     Ok(der(&bytes))
+}
+
+/// Whether a text has the form of a token.
+fn is_compact(text: &str) -> bool {
+    let mut parts = text.split('.');
+    let is_base64 = |part| Base64UrlUnpadded::decode_vec(part).is_ok();
+    parts.clone().count() == 3 && parts.all(is_base64)
 }
 
 fn der(bytes: &[u8]) -> Option<Content> {
