@@ -126,5 +126,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     ] {
         corpus("spiffe_id", name, id.as_bytes())?;
     }
+    for (name, pattern) in [
+        ("exact", ID),
+        ("one", "spiffe://td.example/*/cart"),
+        ("rest", "spiffe://td.example/shop/**"),
+        ("part", "spiffe://td.example/shop/c*"),
+    ] {
+        corpus("pattern", name, format!("{pattern}\n{ID}").as_bytes())?;
+    }
     Ok(())
 }

@@ -7,9 +7,15 @@ use core::str::FromStr;
 use serde_core::de::{Error, Visitor};
 use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{SpiffeId, SpiffeIdRef, TrustDomain, TrustDomainRef};
+use crate::{SpiffeId, SpiffeIdPattern, SpiffeIdRef, TrustDomain, TrustDomainRef};
 
 impl Serialize for SpiffeId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl Serialize for SpiffeIdPattern {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
@@ -36,6 +42,12 @@ impl Serialize for TrustDomainRef<'_> {
 impl<'de> Deserialize<'de> for SpiffeId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(Text::new("a SPIFFE ID"))
+    }
+}
+
+impl<'de> Deserialize<'de> for SpiffeIdPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text::new("a pattern over SPIFFE IDs"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![cfg(feature = "serde")]
 
-use plastron_id::{SpiffeId, TrustDomain};
+use plastron_id::{SpiffeId, SpiffeIdPattern, TrustDomain};
 
 #[test]
 fn ids_and_names_are_strings_and_are_checked_when_read() {
@@ -16,6 +16,13 @@ fn ids_and_names_are_strings_and_are_checked_when_read() {
     let td: TrustDomain = serde_json::from_str("\"td\"").unwrap();
     assert_eq!(serde_json::to_string(&td).unwrap(), "\"td\"");
     assert_eq!(serde_json::to_string(&td.as_ref()).unwrap(), "\"td\"");
+
+    let pattern: SpiffeIdPattern = serde_json::from_str("\"spiffe://td/*\"").unwrap();
+    assert_eq!(
+        serde_json::to_string(&pattern).unwrap(),
+        "\"spiffe://td/*\""
+    );
+    assert!(serde_json::from_str::<SpiffeIdPattern>("\"spiffe://*/a\"").is_err());
 
     // ID-33 −
     let error = serde_json::from_str::<SpiffeId>("\"spiffe://td/\"").unwrap_err();
