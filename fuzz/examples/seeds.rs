@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
-use plastron_bundle::{Bundle, JwtAuthority, X509Authority, pem};
+use plastron_bundle::{Bundle, BundleSet, JwtAuthority, X509Authority, pem};
 use plastron_keys::{JwsAlgorithm, KeyBackend as _, KeyType};
 use plastron_testing::BACKEND;
 use plastron_testing::raw_certificate::{Extension, RawCertificate, general_name as gn};
@@ -86,6 +86,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         "bundle_document",
         "skipped",
         br#"{"keys":[{"kty":"AKP","use":"sig"},{"kty":"EC","use":"x509-svid","x5c":[]},{"kty":"oct","k":"AA"},5]}"#,
+    )?;
+
+    let other = Bundle::new("other.example".parse()?);
+    let map = BundleSet::from_iter([bundle, other]).to_map();
+    corpus("bundle_map", "map", &map)?;
+    corpus(
+        "bundle_map",
+        "twice",
+        br#"{"trust_domains":{"a":{"keys":[]},"\u0061":{"keys":[]}},"more":[{}]}"#,
     )?;
 
     let token = |header: &str, claims: &str| -> Result<String, Box<dyn Error>> {

@@ -18,7 +18,7 @@ use crate::Bundle;
 use crate::json_object::{self, Faults, JsonError, Loose, Members};
 
 pub use key::{DocumentKey, SkipReason, Skipped};
-pub(crate) use write::{write_document, write_jwks};
+pub(crate) use write::{write_document, write_jwks, write_map};
 
 /// The most bytes of a document (BUNDLE-25): thousands of certificates, and what gRPC takes by default.
 pub const MAX_DOCUMENT_LEN: usize = 4 * 1024 * 1024;
@@ -50,22 +50,7 @@ impl<'a> BundleDocument<'a> {
             std::str::from_utf8(document).map_err(|_| BundleError::Json(JsonError::Syntax))?;
         let mut members = DocumentMembers::default();
         json_object::read(text, &mut members)?;
-        match members {
-            DocumentMembers {
-                fault: Some(fault), ..
-            } => Err(fault),
-            DocumentMembers { keys: None, .. } => Err(BundleError::Keys),
-            DocumentMembers {
-                keys: Some(keys),
-                sequence,
-                refresh_hint,
-                ..
-            } => Ok(Self {
-                keys,
-                sequence,
-                refresh_hint,
-            }),
-        }
+        members.finish()
     }
 
     /// The keys, in the order of the document.
@@ -208,11 +193,33 @@ impl BundleError {
 /// The members of a document as they come. What is wrong with one of them is kept for the end, since an earlier rule may
 /// be broken further on.
 #[derive(Default)]
-struct DocumentMembers<'a> {
+pub(crate) struct DocumentMembers<'a> {
     keys: Option<Vec<DocumentKey<'a>>>,
     sequence: Option<u64>,
     refresh_hint: Option<Duration>,
     fault: Option<BundleError>,
+}
+
+impl<'a> DocumentMembers<'a> {
+    /// Judges them, once all have come.
+    pub(crate) fn finish(self) -> Result<BundleDocument<'a>, BundleError> {
+        match self {
+            Self {
+                fault: Some(fault), ..
+            } => Err(fault),
+            Self { keys: None, .. } => Err(BundleError::Keys),
+            Self {
+                keys: Some(keys),
+                sequence,
+                refresh_hint,
+                ..
+            } => Ok(BundleDocument {
+                keys,
+                sequence,
+                refresh_hint,
+            }),
+        }
+    }
 }
 
 impl<'de> Members<'de> for DocumentMembers<'de> {

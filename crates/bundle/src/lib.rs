@@ -1,4 +1,4 @@
-//! SPIFFE bundles: the authorities of a trust domain, the document they travel in, and sets of them.
+//! SPIFFE bundles: the authorities of a trust domain, the document they travel in, sets of them, and the map that sets travel in.
 //!
 //! ```
 //! use plastron_bundle::{Bundle, BundleSet, X509BundleSource as _};
@@ -23,6 +23,7 @@
 //! (AMB-25). [`certificate`] reads certificates without copying them, here and in `plastron-svid`.
 
 mod bundle;
+mod bundle_map;
 mod bundle_set;
 pub mod certificate;
 mod document;
@@ -34,6 +35,7 @@ pub mod pem;
 mod x509_authority;
 
 pub use bundle::{Bundle, DEFAULT_REFRESH, Freshness, REFRESH_RANGE};
+pub use bundle_map::{BundleMapError, MAX_MAP_KEYS, MAX_MAP_LEN, MAX_MAP_TRUST_DOMAINS, ParsedMap};
 pub use bundle_set::{BundleSet, JwtBundleSource, X509BundleSource};
 pub use document::{
     BundleDocument, BundleError, DocumentKey, MAX_DOCUMENT_LEN, MAX_KEYS, Parsed, SkipReason,

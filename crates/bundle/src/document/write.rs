@@ -1,29 +1,49 @@
-//! Writing: the bundle document, and the plain JWK Set of the Workload API.
+//! Writing: the bundle document, the bundle map, and the plain JWK Set of the Workload API.
+
+use std::collections::BTreeMap;
 
 use base64ct::{Base64, Encoding as _};
 use plastron_keys::PublicKey;
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::key::{JWT_SVID, X509_SVID};
-use crate::{Bundle, JwtAuthority, X509Authority};
+use crate::{Bundle, BundleSet, JwtAuthority, X509Authority};
 
 /// Writes all that is published of a bundle.
+pub(crate) fn write_document(bundle: &Bundle) -> Vec<u8> {
+    write(&Document {
+        // Whole seconds, and a fraction counts as one (BUNDLE-16).
+        spiffe_refresh_hint: bundle
+            .refresh_hint()
+            .map(|hint| hint.as_secs() + u64::from(hint.subsec_nanos() > 0)),
+        ..document(bundle)
+    })
+}
+
+/// Writes all that is published of several bundles, without refresh hints (BUNDLE-40).
+pub(crate) fn write_map(bundles: &BundleSet) -> Vec<u8> {
+    let documents = bundles
+        .iter()
+        .map(|bundle| (bundle.trust_domain().as_str(), document(bundle)));
+    write(&Map {
+        trust_domains: documents.collect(),
+    })
+}
+
+/// A bundle without its refresh hint.
 ///
 /// Keys have the members that the standards name and no others (BUNDLE-31); an empty list is written as one (AMB-15).
-pub(crate) fn write_document(bundle: &Bundle) -> Vec<u8> {
+fn document(bundle: &Bundle) -> Document<'_> {
     let x509 = bundle.x509_authorities().iter().map(Key::X509);
     let jwt = bundle.jwt_authorities().iter().map(|authority| Key::Jwt {
         authority,
         key_use: Some(JWT_SVID),
     });
-    write(&Document {
+    Document {
         keys: x509.chain(jwt).collect(),
         spiffe_sequence: bundle.sequence(),
-        // Whole seconds, and a fraction counts as one (BUNDLE-16).
-        spiffe_refresh_hint: bundle
-            .refresh_hint()
-            .map(|hint| hint.as_secs() + u64::from(hint.subsec_nanos() > 0)),
-    })
+        spiffe_refresh_hint: None,
+    }
 }
 
 /// Writes the JWT keys alone, without `use`, as SPIRE does (WAPI-48, AMB-32).
@@ -39,7 +59,7 @@ pub(crate) fn write_jwks(bundle: &Bundle) -> Vec<u8> {
     })
 }
 
-fn write(document: &Document<'_>) -> Vec<u8> {
+fn write(document: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(document).expect("strings and integers are always JSON")
 }
 
@@ -50,6 +70,11 @@ struct Document<'a> {
     spiffe_sequence: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     spiffe_refresh_hint: Option<u64>,
+}
+
+#[derive(serde::Serialize)]
+struct Map<'a> {
+    trust_domains: BTreeMap<&'a str, Document<'a>>,
 }
 
 enum Key<'a> {

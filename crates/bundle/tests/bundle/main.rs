@@ -11,6 +11,7 @@ mod document;
 mod fixture;
 mod judges;
 mod jwks;
+mod map;
 mod set;
 mod skipped;
 mod written;

@@ -7,7 +7,7 @@ use plastron_id::TrustDomain;
 
 use crate::fixture::*;
 
-fn bundle_of(trust_domain: &str) -> Bundle {
+pub(crate) fn bundle_of(trust_domain: &str) -> Bundle {
     let mut bundle = Bundle::new(trust_domain.parse().unwrap());
     let both = parse_keys(&[right_x509(), right_jwt()]).bundle;
     bundle.add_x509_authority(both.x509_authorities()[0].clone());
