@@ -220,6 +220,7 @@ fn a_broken_token_names_the_rule_that_it_breaks() {
         (None, "a line end", format!("{right}\n")),
         (None, "a line end of DOS", format!("{right}\r\n")),
         (Some("JWT-16"), "two line ends", format!("{right}\n\n")),
+        (Some("JWT-16"), "half a line end", format!("{right}\r")),
         (Some("JWT-16"), "a space before", format!(" {right}")),
         (Some("JWT-16"), "a space behind", format!("{right} ")),
         (Some("JWT-16"), "padding", format!("{right}=")),

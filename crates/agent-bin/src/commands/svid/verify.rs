@@ -137,8 +137,8 @@ fn presented(bytes: &[u8]) -> Presented<'_> {
         Ok(text) if text.is_empty() || text.contains("-----BEGIN ") => Presented::Chain(vec![]),
         Ok(text) if bytes.first() != Some(&SEQUENCE) => {
             // Editors and shells end a file with a line end; anything else is not in a token.
-            let token = text.strip_suffix('\n').unwrap_or(text);
-            Presented::Token(token.strip_suffix('\r').unwrap_or(token))
+            let token = text.strip_suffix("\r\n").or(text.strip_suffix('\n'));
+            Presented::Token(token.unwrap_or(text))
         }
         _ => {
             let mut chain: Vec<Vec<u8>> = certificates(bytes)
