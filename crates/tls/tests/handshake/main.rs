@@ -18,15 +18,16 @@ use plastron_source::{
 use plastron_svid::{LeafError, VerifyError, X509Svid};
 use plastron_testing::{Authority, Clock};
 use plastron_tls::{Authorizer, MutualTls, PeerError, PeerVerifier, SvidResolver, peer_id};
-use rustls::client::Resumption;
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{ServerName, UnixTime};
-use rustls::server::ServerSessionMemoryCache;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, ClientConnection, Error, HandshakeKind, ProtocolVersion, ServerConfig,
-    ServerConnection, SupportedProtocolVersion,
+    CertificateError, ClientConfig, ClientConnection, Error, HandshakeKind, ProtocolVersion,
+    ServerConfig, ServerConnection, SignatureScheme, SupportedProtocolVersion,
 };
 
 static V12: &[&SupportedProtocolVersion] = &[&TLS12];
@@ -299,6 +300,62 @@ fn a_client_that_shows_no_certificate_is_refused() {
         let (_, at_server) = meet(&Arc::new(anonymous), &server);
         // X509-72 −
         assert_eq!(at_server.unwrap_err(), Error::NoCertificatesPresented);
+    }
+}
+
+/// Shows the certificates of somebody else, with a key of his own.
+#[derive(Debug)]
+struct Thief(Arc<CertifiedKey>);
+
+impl Thief {
+    fn of(victim: &X509Svid, own: &X509Svid) -> Arc<Self> {
+        let key = PrivatePkcs8KeyDer::from(own.key_pkcs8()).clone_key();
+        let key = provider()
+            .key_provider
+            .load_private_key(key.into())
+            .unwrap();
+        let chain = vec![CertificateDer::from(victim.leaf_der().to_vec())];
+        Arc::new(Self(Arc::new(CertifiedKey::new(chain, key))))
+    }
+}
+
+impl ResolvesServerCert for Thief {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+impl ResolvesClientCert for Thief {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn whoever_has_a_certificate_without_its_key_is_refused() {
+    let (client, server, clock) = two_sides();
+    for versions in [V12, V13] {
+        let tls = client.tls().versions(versions);
+        let config = client.client(&tls, everybody());
+        let server_config = server.server(&server.tls(), everybody());
+        let steal = |side: &Side, path| {
+            let svid = |path| side.authority.x509_svid(path, clock.now());
+            Thief::of(&svid(path), &svid("/thief"))
+        };
+        let mut thief = (*config).clone();
+        thief.client_auth_cert_resolver = steal(&client, CART);
+        let (_, at_server) = meet(&Arc::new(thief), &server_config);
+        // RS-05 −
+        let wrong = Error::InvalidCertificate(CertificateError::BadSignature);
+        assert_eq!(at_server.unwrap_err(), wrong);
+        let mut thief = (*server_config).clone();
+        thief.cert_resolver = steal(&server, PAY);
+        let (at_client, _) = meet(&config, &Arc::new(thief));
+        assert_eq!(at_client.unwrap_err(), wrong);
     }
 }
 
