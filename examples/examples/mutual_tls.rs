@@ -15,13 +15,13 @@ use plastron_source::X509Source;
 use plastron_tls::{Authorizer, MutualTls, peer_id};
 use plastron_workload_client::{Endpoint, WorkloadClient};
 use rustls::crypto::aws_lc_rs;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Takes calls from whom `clients` means, and tells each who he is.
+/// Takes calls from whom `clients` means, and tells each who he is once he has said something.
 pub async fn serve(
     source: X509Source,
     clients: SpiffeIdPattern,
@@ -36,6 +36,7 @@ pub async fn serve(
         match acceptor.accept(socket).await {
             Ok(mut stream) => {
                 let caller = peer_id(stream.get_ref().1).ok_or("no certificate")?;
+                stream.read_u8().await?;
                 stream
                     .write_all(format!("hello {caller}\n").as_bytes())
                     .await?;
@@ -55,8 +56,9 @@ pub async fn call(source: X509Source, servers: SpiffeIdPattern, address: &str) -
     let socket = TcpStream::connect(address).await?;
     // A name has to be given, and has no part in who the server is.
     let mut stream = connector.connect("workload".try_into()?, socket).await?;
+    stream.write_all(b"who am I?\n").await?;
     let mut said = String::new();
-    stream.read_to_string(&mut said).await?;
+    BufReader::new(stream).read_line(&mut said).await?;
     Ok(said)
 }
 
@@ -71,7 +73,11 @@ async fn main() -> Outcome<()> {
     let (source, driver) = client.x509_source().await?;
     tokio::spawn(driver);
     match &verb[..] {
-        "serve" => serve(source, peers.parse()?, &TcpListener::bind(address).await?).await,
+        "serve" => {
+            let listener = TcpListener::bind(address).await?;
+            println!("{}", listener.local_addr()?.port());
+            serve(source, peers.parse()?, &listener).await
+        }
         _ => {
             print!("{}", call(source, peers.parse()?, address).await?);
             Ok(())
