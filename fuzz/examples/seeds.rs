@@ -126,6 +126,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         token(r#"{"alg":"ES256","crit":["b64"],"b64":false}"#, &claims)?.as_bytes(),
     )?;
 
+    for (name, change) in [("as_it_is", [0, 0, 0]), ("changed", [0, 40, 1])] {
+        let input = |text: &str| [&change[..], text.as_bytes()].concat();
+        corpus("minted_x509_svid", name, &input("/shop/cart\na.example\nb"))?;
+        corpus(
+            "minted_jwt_svid",
+            name,
+            &input("/shop/cart\n7\npayments\nstock"),
+        )?;
+    }
     for (name, id) in [
         ("workload", ID),
         ("trust_domain", "spiffe://td.example"),

@@ -1,0 +1,114 @@
+//! What several targets have in common: an authority whose keys are the same in each run, so that what is found is found
+//! again.
+
+use std::convert::Infallible;
+use std::time::{Duration, SystemTime};
+
+use pki_types::UnixTime;
+use plastron_bundle::{Bundle, JwtAuthority, X509Authority};
+use plastron_keys::rust_crypto::RustCrypto;
+use plastron_keys::{KeyBackend as _, KeyType, PrivateKey};
+use plastron_mint::{JwtIssuer, X509Issuer, self_signed_authority};
+use rand_core::{TryCryptoRng, TryRng};
+
+/// 2025-01-01.
+pub const NOW: u64 = 1_735_689_600;
+
+/// The time that targets judge at.
+pub const fn now() -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(NOW))
+}
+
+/// The same, as minting takes it.
+pub fn system_time() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(NOW)
+}
+
+/// The authority of `td.example`.
+pub struct Authority {
+    certificate: Vec<u8>,
+    key: Box<dyn PrivateKey>,
+    jwt_key: Box<dyn PrivateKey>,
+    leaf_key: Box<dyn PrivateKey>,
+    /// What it publishes.
+    pub bundle: Bundle,
+}
+
+impl Authority {
+    /// An authority that signs certificates with a key of this type, and tokens with P-256.
+    pub fn new(key_type: KeyType) -> Self {
+        let backend = RustCrypto::new(Counter(0));
+        let generate = |key_type| backend.generate(key_type).expect("numbers do not run out");
+        let (key, jwt_key, leaf_key) = (
+            generate(key_type),
+            generate(KeyType::EcP256),
+            generate(key_type),
+        );
+        let mut bundle = Bundle::new("td.example".parse().expect("a name"));
+        let end = UnixTime::since_unix_epoch(Duration::from_secs(NOW + 86_400));
+        let name = bundle.trust_domain().to_owned();
+        let certificate =
+            self_signed_authority(&name, &*key, &[1; 16], now(), end).expect("a right request");
+        bundle.add_x509_authority(X509Authority::parse(&certificate).expect("just made"));
+        let jwt = JwtAuthority::new("key", jwt_key.public_key().clone()).expect("a key for tokens");
+        bundle.add_jwt_authority(jwt).expect("the only one");
+        Self {
+            certificate,
+            key,
+            jwt_key,
+            leaf_key,
+            bundle,
+        }
+    }
+
+    /// The certificate of an X509-SVID with this path and these DNS names, unless it may not be made.
+    pub fn x509_svid(&self, path: &str, dns_names: &[&str]) -> Option<Vec<u8>> {
+        let id = plastron_id::SpiffeId::new(self.bundle.trust_domain(), path).ok()?;
+        let issuer = X509Issuer::new(&self.certificate, &*self.key).expect("its own key");
+        let request = issuer
+            .x509_svid(&id, self.leaf_key.public_key())
+            .dns_names(dns_names);
+        Some(request.sign(&[2; 16], system_time()).ok()?.der)
+    }
+
+    /// A JWT-SVID with this path for these audiences, unless it may not be made.
+    pub fn jwt_svid(&self, path: &str, audiences: &[&str], jti: &str) -> Option<String> {
+        let id = plastron_id::SpiffeId::new(self.bundle.trust_domain(), path).ok()?;
+        let issuer = JwtIssuer::new(self.bundle.trust_domain(), "key", &*self.jwt_key, None)
+            .expect("a key for tokens");
+        let request = issuer.jwt_svid(&id, audiences);
+        Some(request.sign(jti, system_time()).ok()?.token)
+    }
+}
+
+/// Where to change what was made, and to what: the first three bytes of an input; the rest is text.
+pub fn change_and_text(bytes: &[u8]) -> Option<(usize, u8, &str)> {
+    let (&[high, low, change], text) = bytes.split_first_chunk()?;
+    let text = std::str::from_utf8(text).ok()?;
+    Some((usize::from(u16::from_be_bytes([high, low])), change, text))
+}
+
+/// Numbers that nobody should draw keys from.
+struct Counter(u64);
+
+impl TryRng for Counter {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.try_next_u64().map(|number| number as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.0 += 1;
+        Ok(self.0)
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        for byte in bytes {
+            *byte = self.try_next_u64()? as u8;
+        }
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Counter {}
