@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use plastron_wire::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use plastron_wire::workload::{
     Jwtsvid, JwtsvidRequest, JwtsvidResponse, ValidateJwtsvidRequest, ValidateJwtsvidResponse,
-    X509svid, X509svidResponse,
+    X509svid, X509svidRequest, X509svidResponse,
 };
 use plastron_workload_api::{
     Answer, Attest, Health, Limits, Message, Refusal, Refused, Server, Stats, Updates,
@@ -321,6 +321,24 @@ pub fn grpc(path: &str) -> http::request::Builder {
         .uri(format!("http://localhost{path}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
+}
+
+/// A well-behaved caller gets his identity.
+pub async fn assert_serves(served: &Served) {
+    let mut client = served.client().await;
+    let mut svids = within(client.fetch_x509svid(with_header(X509svidRequest {})))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(within(svids.message()).await.unwrap().is_some());
+}
+
+/// Asks for X.509-SVIDs, with the security header.
+pub fn x509_request() -> http::Request<()> {
+    grpc("/SpiffeWorkloadAPI/FetchX509SVID")
+        .header("workload.spiffe.io", "true")
+        .body(())
+        .unwrap()
 }
 
 /// The empty message.
