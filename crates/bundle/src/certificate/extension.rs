@@ -63,6 +63,10 @@ impl Extensions {
                 .ok_or(CertificateError::Extension(kind));
         }
         let oid = extension.expect(der::OID)?;
+        if oid.content().is_empty() {
+            // It would be taken for none.
+            return Err(extension.malformed());
+        }
         let (critical, _) = read_critical_and_value(extension)?;
         if is_among(all, position, oid.content())? {
             return Err(CertificateError::DuplicateExtension);

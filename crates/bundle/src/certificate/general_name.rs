@@ -28,7 +28,19 @@ pub enum GeneralName<'a> {
     },
 }
 
-impl GeneralName<'_> {
+impl<'a> GeneralName<'a> {
+    /// The bytes of the name, whatever its type.
+    pub fn content(&self) -> &'a [u8] {
+        match *self {
+            Self::Email(content)
+            | Self::Dns(content)
+            | Self::Directory(content)
+            | Self::Uri(content)
+            | Self::Ip(content)
+            | Self::Other { content, .. } => content,
+        }
+    }
+
     /// The number of its type in `GeneralName`, which is the same for all names of one type.
     pub fn number(&self) -> u8 {
         match self {

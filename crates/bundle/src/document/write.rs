@@ -13,9 +13,10 @@ use crate::{Bundle, BundleSet, JwtAuthority, X509Authority};
 pub(crate) fn write_document(bundle: &Bundle) -> Vec<u8> {
     write(&Document {
         // Whole seconds, and a fraction counts as one (BUNDLE-16).
-        spiffe_refresh_hint: bundle
-            .refresh_hint()
-            .map(|hint| hint.as_secs() + u64::from(hint.subsec_nanos() > 0)),
+        spiffe_refresh_hint: bundle.refresh_hint().map(|hint| {
+            hint.as_secs()
+                .saturating_add(u64::from(hint.subsec_nanos() > 0))
+        }),
         ..document(bundle)
     })
 }

@@ -52,14 +52,14 @@ fn check_name(
     budget: &mut Budget,
 ) -> Result<(), PathError> {
     for base in constraints.excluded() {
-        budget.spend_name_comparison()?;
+        budget.spend_name_comparison(base.content().len() + name.content().len())?;
         if base.number() == name.number() && is_excluded(base, name)? {
             return Err(NameConstraintError::Excluded.into());
         }
     }
     let mut is_constrained = false;
     for base in constraints.permitted() {
-        budget.spend_name_comparison()?;
+        budget.spend_name_comparison(base.content().len() + name.content().len())?;
         if base.number() == name.number() {
             is_constrained = true;
             if is_within(base, name)? {

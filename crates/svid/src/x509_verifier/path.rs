@@ -29,6 +29,9 @@ pub const MAX_PATH_STEPS: usize = 256;
 /// Two hundred names under a hundred constraints take 20,000; all together take less than ten checks of a signature.
 pub const MAX_NAME_COMPARISONS: usize = 50_000;
 
+/// A name counts once more for each of so many bytes, as a comparison and as a step: common ones do not.
+const LONG_NAME: usize = 256;
+
 /// What one search has, and looks through.
 pub(super) struct Search<'s, 'c> {
     pub(super) algorithms: &'s [&'s dyn SignatureVerificationAlgorithm],
@@ -80,13 +83,14 @@ impl Budget {
         name_comparisons: MAX_NAME_COMPARISONS,
     };
 
-    fn spend(of: &mut usize) -> Result<(), PathError> {
-        *of = of.checked_sub(1).ok_or(PathError::TooMuchWork)?;
+    fn spend(of: &mut usize, cost: usize) -> Result<(), PathError> {
+        *of = of.checked_sub(cost).ok_or(PathError::TooMuchWork)?;
         Ok(())
     }
 
-    pub(super) fn spend_name_comparison(&mut self) -> Result<(), PathError> {
-        Self::spend(&mut self.name_comparisons)
+    /// Pays for looking at a name and a constraint of so many bytes together.
+    pub(super) fn spend_name_comparison(&mut self, bytes: usize) -> Result<(), PathError> {
+        Self::spend(&mut self.name_comparisons, 1 + bytes / LONG_NAME)
     }
 }
 
@@ -126,6 +130,10 @@ impl<'c> Search<'_, 'c> {
 
     /// Finds who issued `tip`, and who issued that, up to an authority.
     fn extend(&self, tip: &Link<'_, 'c>, budget: &mut Budget) -> Result<Found, PathError> {
+        Budget::spend(
+            &mut budget.steps,
+            tip.certificate.issuer().len() / LONG_NAME,
+        )?;
         let mut outcome = Outcome(PathError::UnknownIssuer);
         for hint in [Hint::Fits, Hint::Differs] {
             for authority in self.authorities {
@@ -162,7 +170,7 @@ impl<'c> Search<'_, 'c> {
         issuer: &Certificate<'c>,
         budget: &mut Budget,
     ) -> Result<Found, PathError> {
-        Budget::spend(&mut budget.steps)?;
+        Budget::spend(&mut budget.steps, 1)?;
         if tip.intermediates == MAX_INTERMEDIATES {
             return Err(PathError::TooLong);
         }
@@ -189,7 +197,7 @@ impl<'c> Search<'_, 'c> {
         authority: &Certificate<'_>,
         budget: &mut Budget,
     ) -> Result<Found, PathError> {
-        Budget::spend(&mut budget.steps)?;
+        Budget::spend(&mut budget.steps, 1)?;
         if !authority.is_valid_at(self.now) {
             return Err(PathError::AuthorityValidity);
         }
@@ -200,7 +208,7 @@ impl<'c> Search<'_, 'c> {
         };
         let mut issuer = authority;
         for link in tip.down() {
-            Budget::spend(&mut budget.signatures)?;
+            Budget::spend(&mut budget.signatures, 1)?;
             if link.is_leaf() {
                 self.check_signature(link.certificate, issuer)?;
             } else {

@@ -295,6 +295,15 @@ fn refuses_certificates_that_cannot_be_read() {
         ),
         ("X509-41", "version 1", version_1, CertificateError::Version),
         (
+            "X509-58",
+            "a critical extension without a name",
+            twice(Extension {
+                oid: Vec::new(),
+                ..Extension::unknown(true)
+            }),
+            CertificateError::Der { at: 272 },
+        ),
+        (
             "X509-45",
             "two algorithms",
             other_algorithm,

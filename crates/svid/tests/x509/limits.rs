@@ -122,4 +122,15 @@ fn work_is_bounded() {
         path_error(PathError::TooMuchWork),
         "X509-61 −: names"
     );
+
+    // Few names, but long ones: what counts is the bytes that are looked at.
+    let names = [gn::uri(ID), gn::dns(&"a".repeat(30_000))];
+    let bases: Vec<_> = (0..2_000).map(|_| gn::dns("b")).collect();
+    let constrained = by_root(root().with(vec![Extension::name_constraints(&[], &bases)]));
+    let leaf = by_root(self::leaf().with(vec![Extension::subject_alt_name(&names)]));
+    assert_eq!(
+        verify(&[leaf], &[constrained]),
+        path_error(PathError::TooMuchWork),
+        "X509-61 −: long names"
+    );
 }
