@@ -42,7 +42,11 @@ impl SvidResolver {
     }
 
     fn certified_key(&self) -> Option<Arc<CertifiedKey>> {
-        let context = self.source.current().ok()?;
+        let Ok(context) = self.source.current() else {
+            // A key that was withdrawn is not kept either.
+            self.loaded.store(None);
+            return None;
+        };
         if let Some(loaded) = &*self.loaded.load()
             && Arc::ptr_eq(&loaded.context, &context)
         {
