@@ -55,8 +55,8 @@ pub(crate) struct RequestBytes {
     most_in_all: usize,
 }
 
-/// What a user ID may hold of requests whatever others hold: hundreds of the usual ones, which have five bytes.
-const FEW_BYTES: usize = 4096;
+/// What a user ID may hold of requests whatever others hold: the largest one, or forty tokens to validate.
+const FEW_BYTES: usize = 64 * 1024;
 
 impl Admission {
     pub(crate) fn admit(
@@ -253,8 +253,8 @@ mod tests {
     fn many_users_hold_no_more_of_requests_than_all_may_and_keep_small_ones_from_nobody() {
         let admission = Arc::new(Admission::default());
         let limits = Limits {
-            request_bytes_per_uid: 10_000,
-            request_bytes_in_all: 25_000,
+            request_bytes_per_uid: 160_000,
+            request_bytes_in_all: 400_000,
             ..Limits::default()
         };
         let slot = |uid| admission.admit(uid, Held::default(), &limits).unwrap();
@@ -264,17 +264,17 @@ mod tests {
             .map(|slot| slot.request_bytes(&limits))
             .collect();
         for (uid, more, want) in [
-            (0, 10_000, true),
-            (1, 10_000, true),
+            (0, 160_000, true),
+            (1, 160_000, true),
             (0, 1, false),
-            (2, 5000, false),
-            (3, 4096, true),
+            (2, 80_001, false),
+            (3, FEW_BYTES, true),
             (3, 1, false),
         ] {
             assert_eq!(held[uid].hold(more).is_ok(), want, "{uid} {more}");
         }
         held.clear();
-        assert!(slots[2].request_bytes(&limits).hold(10_000).is_ok());
+        assert!(slots[2].request_bytes(&limits).hold(160_000).is_ok());
         assert_eq!(admission.request_bytes.load(Relaxed), 0);
     }
 

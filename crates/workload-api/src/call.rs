@@ -153,7 +153,7 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
     async fn answer(&mut self, body: RecvStream) -> Result<(), Stop> {
         let connection = Arc::clone(&self.connection);
         let limits = &connection.shared.limits;
-        // For as long as the call takes: what was asked is held until it is answered.
+        // What was asked is held until it is answered; a stream asks nothing.
         let mut held = connection.slot.request_bytes(limits);
         let body = {
             let body = pin!(request::receive(body, limits, &mut held));
@@ -172,14 +172,17 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
         match self.open.method() {
             Method::FetchX509Svid => {
                 request::no_fields(message).map_err(|r| self.refused(r))?;
+                drop(held);
                 self.watch(answer.x509_svids(caller)).await
             }
             Method::FetchX509Bundles => {
                 request::no_fields(message).map_err(|r| self.refused(r))?;
+                drop(held);
                 self.watch(answer.x509_bundles(caller)).await
             }
             Method::FetchJwtBundles => {
                 request::no_fields(message).map_err(|r| self.refused(r))?;
+                drop(held);
                 self.watch(answer.jwt_bundles(caller)).await
             }
             Method::FetchJwtSvid => {
@@ -213,7 +216,7 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
         let shut = !self.reply.has_room();
         self.send(message)?;
         if large || shut {
-            self.room().await?;
+            self.room(Patience::Finish).await?;
         }
         Ok(())
     }
@@ -227,31 +230,16 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
             let updates = pin!(updates);
             self.race(Patience::Watch, updates).await??
         };
-        let mut message = self.update(&mut updates).await?;
         self.reply.open()?;
-        // A caller may have shut his window before there was anything in it.
-        while !self.reply.has_room() {
-            let newer = {
-                let mut newer = pin!(updates.next());
-                let mut room = pin!(self.room());
-                poll_fn(|cx| match room.as_mut().poll(cx) {
-                    Poll::Ready(room) => Poll::Ready(room.map(|()| None)),
-                    Poll::Pending => newer.as_mut().poll(cx).map(|newer| Ok(Some(newer?))),
-                })
-                .await?
-            };
-            message = newer.unwrap_or(message);
-        }
         loop {
+            // Before there is a message: what waited for a caller to open his window would be old by then.
+            self.room(Patience::Watch).await?;
+            let message = {
+                let next = pin!(updates.next());
+                self.race(Patience::Watch, next).await??
+            };
             self.send(message)?;
-            self.room().await?;
-            message = self.update(&mut updates).await?;
         }
-    }
-
-    async fn update(&mut self, updates: &mut impl Updates) -> Result<Message, Stop> {
-        let next = pin!(updates.next());
-        Ok(self.race(Patience::Watch, next).await??)
     }
 
     fn send(&mut self, message: Message) -> Result<(), Stop> {
@@ -283,7 +271,7 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
     }
 
     /// Waits for room, or for what ends the call.
-    pub(crate) async fn room(&mut self) -> Result<(), Stop> {
+    pub(crate) async fn room(&mut self, patience: Patience) -> Result<(), Stop> {
         let Self {
             connection,
             reply,
@@ -292,7 +280,7 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
         } = self;
         let mut room = pin!(reply.room());
         poll_fn(|cx| {
-            if let Some(refusal) = connection.ending(Patience::Watch) {
+            if let Some(refusal) = connection.ending(patience) {
                 return Poll::Ready(Err(Stop::Refused(refusal)));
             }
             if let Poll::Ready(room) = room.as_mut().poll(cx) {

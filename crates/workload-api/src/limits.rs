@@ -26,7 +26,7 @@ pub struct Limits {
     pub request_bytes: usize,
     /// All of one user ID's request bodies that are held at a time, in bytes.
     pub request_bytes_per_uid: usize,
-    /// All request bodies that are held at a time, in bytes. User IDs that hold less than four kilobytes go beyond it, since
+    /// All request bodies that are held at a time, in bytes. User IDs that hold less than 64 KiB go beyond it, since
     /// one person can have many user IDs.
     pub request_bytes_in_all: usize,
     /// Metadata of a request, in bytes as HTTP/2 counts them (32 on top for each entry); announced to the peer.

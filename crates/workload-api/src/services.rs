@@ -150,7 +150,7 @@ impl ServiceCall {
         call.reply.headers(head)?;
         let mut body = pin!(body);
         loop {
-            call.room().await?;
+            call.room(Patience::Watch).await?;
             let frame = {
                 let frame = pin!(poll_fn(|cx| body.as_mut().poll_frame(cx)));
                 call.race(Patience::Watch, frame).await?
