@@ -216,6 +216,14 @@ impl Gathering<'_> {
                 return;
             }
         };
+        if groups.len() > MOST_GROUPS {
+            // Anybody can take tens of thousands on in a user namespace of his, and each costs time and memory.
+            let why = format!("it has {} groups, more than {MOST_GROUPS}", groups.len());
+            self.miss("unix:supplementary_gid", why.clone());
+            self.miss("unix:supplementary_group", why);
+            self.facts.groups.extend_from_slice(&groups[..MOST_GROUPS]);
+            return;
+        }
         self.facts.groups.clone_from(groups);
         let overflow = Overflow::of_this_system().gid;
         let (ids, names) = (
@@ -324,6 +332,9 @@ impl Gathering<'_> {
         self.missing.push(Missing { what, why });
     }
 }
+
+/// The most supplementary groups from which selectors are made. NFS takes sixteen, and large directories give hundreds.
+const MOST_GROUPS: usize = 1024;
 
 /// `unix:NAME:VALUE`, unless the value is empty.
 fn selector(name: &str, value: impl fmt::Display) -> Option<Selector> {

@@ -68,6 +68,46 @@ pub(crate) struct Digests {
     lanes: Lanes,
     /// So many pieces of all are hashed at a time.
     hashers: Arc<Semaphore>,
+    /// One file of each uid is closed at a time where it was not read.
+    closers: Arc<Lanes>,
+}
+
+/// A file to be hashed, and the state it is in. To look at it and to close it can take for ever as well, so nobody does
+/// either on a thread that others need.
+#[derive(Debug)]
+pub(crate) struct Program {
+    file: Option<File>,
+    key: Key,
+    may_be_kept: bool,
+    uid: u32,
+    closers: Arc<Lanes>,
+}
+
+impl Program {
+    /// Looks at an open file of `uid`. On a blocking thread.
+    pub(crate) fn look_at(file: File, uid: u32, closers: Arc<Lanes>) -> io::Result<Self> {
+        let key = Key::of(&file)?;
+        Ok(Self {
+            may_be_kept: may_be_kept(&file, key),
+            file: Some(file),
+            key,
+            uid,
+            closers,
+        })
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let (uid, closers) = (self.uid, Arc::clone(&self.closers));
+            runtime.spawn(async move {
+                let _shut_down = closers.run(uid, move || drop(file)).await;
+            });
+        }
+    }
 }
 
 /// By whose lane reads it, too: nobody waits in the lane of another.
@@ -88,33 +128,35 @@ impl Digests {
             under_way: Mutex::default(),
             lanes: Lanes::new(1),
             hashers: Arc::new(Semaphore::new(cores.div_ceil(2))),
+            closers: Arc::new(Lanes::new(1)),
         }
     }
 
-    /// The digest of an open file, on behalf of a process of `uid`. Callers of one uid that want the same file wait for
-    /// one reading of it; when all of them have given up, it stops.
+    /// Where files are closed that were not read.
+    pub(crate) fn closers(&self) -> Arc<Lanes> {
+        Arc::clone(&self.closers)
+    }
+
+    /// The digest of a file, on behalf of a process of its uid. Callers of one uid that want the same file wait for one
+    /// reading of it; when all of them have given up, it stops.
     ///
     /// # Errors
     ///
     /// The runtime is shutting down.
     pub(crate) async fn of(
         &self,
-        uid: u32,
-        file: File,
+        program: Program,
         limit: Option<u64>,
     ) -> io::Result<Result<Digest, NoDigest>> {
-        let key = match Key::of(&file) {
-            Ok(key) => key,
-            Err(error) => return Ok(Err(NoDigest::from(error))),
-        };
+        let (key, uid) = (program.key, program.uid);
         if let Some(limit) = limit.filter(|limit| key.size > *limit) {
             return Ok(Err(NoDigest::TooLarge {
                 size: key.size,
                 limit,
             }));
         }
-        if !may_be_kept(&file, key) {
-            return self.read(uid, file, key).await;
+        if !program.may_be_kept {
+            return self.read(program).await;
         }
         if let Some(digest) = self.kept().find(key) {
             return Ok(Ok(digest));
@@ -127,7 +169,7 @@ impl Digests {
         };
         let digest = flight
             .get_or_try_init(async || {
-                let digest = self.read(uid, file, key).await?;
+                let digest = self.read(program).await?;
                 if let Ok(digest) = digest {
                     self.kept().keep(key, digest);
                 }
@@ -137,18 +179,16 @@ impl Digests {
         Ok(digest.clone())
     }
 
-    async fn read(
-        &self,
-        uid: u32,
-        mut file: File,
-        key: Key,
-    ) -> io::Result<Result<Digest, NoDigest>> {
+    async fn read(&self, mut program: Program) -> io::Result<Result<Digest, NoDigest>> {
         let wanted = Arc::new(AtomicBool::new(true));
         let _unwanted_when_dropped = Unwanted(Arc::clone(&wanted));
         let hashers = Arc::clone(&self.hashers);
-        self.lanes
-            .run(uid, move || read(&mut file, key, &wanted, &hashers))
-            .await
+        let (uid, key) = (program.uid, program.key);
+        let job = move || match program.file.take() {
+            Some(mut file) => read(&mut file, key, &wanted, &hashers),
+            None => Err(NoDigest::Changing),
+        };
+        self.lanes.run(uid, job).await
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -304,6 +344,18 @@ mod tests {
 
     use super::*;
 
+    impl Digests {
+        async fn of_file(
+            &self,
+            uid: u32,
+            file: File,
+            limit: Option<u64>,
+        ) -> io::Result<Result<Digest, NoDigest>> {
+            let program = Program::look_at(file, uid, self.closers())?;
+            self.of(program, limit).await
+        }
+    }
+
     /// A file that nobody has changed for long.
     fn settled() -> File {
         let file = File::open("/bin/sh").unwrap();
@@ -323,7 +375,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_digest_is_of_the_bytes_of_the_file() {
-        let digest = Digests::new().of(1, fresh("abc"), None).await.unwrap();
+        let digest = Digests::new().of_file(1, fresh("abc"), None).await.unwrap();
         assert_eq!(
             digest.unwrap().to_string(),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -333,13 +385,17 @@ mod tests {
     #[tokio::test]
     async fn only_files_that_have_settled_are_remembered() {
         let digests = Digests::new();
-        digests.of(1, fresh("abc"), None).await.unwrap().unwrap();
+        digests
+            .of_file(1, fresh("abc"), None)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(digests.kept().digests.len(), 0);
-        let first = digests.of(1, settled(), None).await.unwrap();
+        let first = digests.of_file(1, settled(), None).await.unwrap();
         assert_eq!(digests.kept().digests.len(), 1);
         // Nobody has to read it again.
         let _busy = all_hashers(&digests).await;
-        assert_eq!(digests.of(2, settled(), None).await.unwrap(), first);
+        assert_eq!(digests.of_file(2, settled(), None).await.unwrap(), first);
     }
 
     #[test]
@@ -368,14 +424,14 @@ mod tests {
         let (files, ends): (Vec<_>, Vec<_>) = (0..64).map(|_| endless()).unzip();
         let mut hanging = Vec::new();
         for file in files {
-            let mut digest = Box::pin(digests.of(1, file, None));
+            let mut digest = Box::pin(digests.of_file(1, file, None));
             assert!(is_pending(digest.as_mut()).await);
             hanging.push(digest);
         }
         // Whoever hangs wants the program of another, too.
-        let mut behind = Box::pin(digests.of(1, settled(), None));
+        let mut behind = Box::pin(digests.of_file(1, settled(), None));
         assert!(is_pending(behind.as_mut()).await);
-        let others = digests.of(2, settled(), None);
+        let others = digests.of_file(2, settled(), None);
         let digest = tokio::time::timeout(Duration::from_secs(20), others).await;
         drop(ends);
         digest.expect("uid 1 keeps uid 2 waiting").unwrap().unwrap();
@@ -393,9 +449,9 @@ mod tests {
     async fn one_reads_for_all_and_another_takes_over_when_it_gives_up() {
         let digests = Digests::new();
         let busy = all_hashers(&digests).await;
-        let mut second = pin!(digests.of(1, settled(), None));
+        let mut second = pin!(digests.of_file(1, settled(), None));
         {
-            let mut first = Box::pin(digests.of(1, settled(), None));
+            let mut first = Box::pin(digests.of_file(1, settled(), None));
             assert!(is_pending(first.as_mut()).await);
             assert!(is_pending(second.as_mut()).await);
             assert_eq!(lock(&digests.under_way).len(), 1);

@@ -10,7 +10,7 @@ use plastron_attest::{AttestError, PeerLost};
 use rustix::event::{PollFd, PollFlags, poll};
 use tokio::sync::OnceCell;
 
-use crate::digest::{Digest, NoDigest};
+use crate::digest::{Digest, NoDigest, Program};
 use crate::features::KernelFeatures;
 use crate::image::Image;
 use crate::lost::Lost;
@@ -225,18 +225,21 @@ impl Process {
             .digest
             .get_or_try_init(async || {
                 let pid = self.pid;
-                let opened = table
-                    .lanes
-                    .run(self.uid, move || File::open(format!("/proc/{pid}/exe")))
-                    .await?;
-                let program = match seen::sort_out("exe", opened)? {
-                    Ok(program) => program,
-                    Err(unseen) => return Ok(Err(NoDigest::Unseen(unseen))),
+                let (uid, closers) = (self.uid, table.digests.closers());
+                let look = move || {
+                    let opened = File::open(format!("/proc/{pid}/exe"));
+                    Ok::<_, io::Error>(match seen::sort_out("exe", opened)? {
+                        Err(unseen) => Err(NoDigest::Unseen(unseen)),
+                        Ok(program) if FileId::of(&program)? != file => Err(NoDigest::Changing),
+                        Ok(program) => {
+                            Program::look_at(program, uid, closers).map_err(NoDigest::from)
+                        }
+                    })
                 };
-                if FileId::of(&program)? != file {
-                    return Ok(Err(NoDigest::Changing));
+                match table.lanes.run(uid, look).await?? {
+                    Ok(program) => table.digests.of(program, limit).await,
+                    Err(none) => Ok(Err(none)),
                 }
-                table.digests.of(self.uid, program, limit).await
             })
             .await
             .map_err(NoFacts::Failed)?;
