@@ -76,7 +76,11 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         fs::File::open(path).map(|file| Box::new(file) as _)
     };
     source
-        .and_then(|source| source.take(MAX_FILE).read_to_end(&mut bytes))
+        .and_then(|source| source.take(MAX_FILE + 1).read_to_end(&mut bytes))
+        .and_then(|read| match read as u64 > MAX_FILE {
+            true => Err(io::ErrorKind::FileTooLarge.into()),
+            false => Ok(()),
+        })
         .map_err(|error| Failure::file(path, "read", &error))?;
     Ok(bytes)
 }

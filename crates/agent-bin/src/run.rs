@@ -85,7 +85,9 @@ pub(crate) fn run(flags: cli::Run, format: Format) -> Result<Report, Failure> {
         ConfigError::Unreadable { .. } => Failure::cannot_tell(error.to_string()),
         ConfigError::Broken(_) => Failure::no(error.to_string()),
     })?;
-    let logging = logging::start(&checked.settings.log);
+    let logging =
+        logging::start(&checked.settings.log).map_err(|error| failed("the log", &error))?;
+    let log = logging.clone();
     // One thread serves. What takes long (signing, hashing, looking at a process for the first time) has threads of its own,
     // and handing the rest from one thread to another would cost more than the calls themselves.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -104,6 +106,7 @@ pub(crate) fn run(flags: cli::Run, format: Format) -> Result<Report, Failure> {
     });
     // Whatever waits for a disk does not keep the process.
     runtime.shutdown_timeout(GRACE);
+    log.finish();
     outcome.map(|()| Report::silent(Outcome::Yes))
 }
 

@@ -129,10 +129,13 @@ enum Presented<'f> {
 fn presented(bytes: &[u8]) -> Presented<'_> {
     /// How every certificate in DER begins, and no token does.
     const SEQUENCE: u8 = 0x30;
+    const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    if bytes.first() != Some(&SEQUENCE) && bytes.windows(PEM.len()).any(|part| part == PEM) {
+        // What stands around the blocks is not looked at, in whatever encoding it is.
+        let text = String::from_utf8_lossy(bytes);
+        return pem::certificates(&text).map_or(Presented::BrokenPem, Presented::Chain);
+    }
     match std::str::from_utf8(bytes) {
-        Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => {
-            pem::certificates(text).map_or(Presented::BrokenPem, Presented::Chain)
-        }
         // Keys, or nothing at all.
         Ok(text) if text.is_empty() || text.contains("-----BEGIN ") => Presented::Chain(vec![]),
         Ok(text) if bytes.first() != Some(&SEQUENCE) => {
@@ -198,6 +201,9 @@ fn bundle(text: &str) -> Result<(Bundle, Vec<Skipped>), Failure> {
         .ok_or_else(|| wrong(&"no trust domain", None))?;
     let trust_domain =
         TrustDomain::from_name_or_id(name).map_err(|error| wrong(&error, Some(error.rule())))?;
+    if name.trim_start_matches("spiffe://").contains('/') {
+        return Err(wrong(&"the ID of a workload, not of a trust domain", None));
+    }
     let parsed = crate::bundle_file::parse(trust_domain, &read(Path::new(file))?)
         .map_err(|error| unusable(text, &error))?;
     Ok((parsed.bundle, parsed.skipped))
