@@ -230,16 +230,32 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
             let updates = pin!(updates);
             self.race(Patience::Watch, updates).await??
         };
+        // A refusal that comes first is all there is (WAPI-31), so headers wait for the first message.
+        let mut message = self.update(&mut updates).await?;
         self.reply.open()?;
-        loop {
-            // Before there is a message: what waited for a caller to open his window would be old by then.
-            self.room(Patience::Watch).await?;
-            let message = {
-                let next = pin!(updates.next());
-                self.race(Patience::Watch, next).await??
+        // A caller may have shut his window before there was anything in it: what waits for him is kept the latest.
+        while !self.reply.has_room() {
+            let newer = {
+                let mut newer = pin!(updates.next());
+                let mut room = pin!(self.room(Patience::Watch));
+                poll_fn(|cx| match newer.as_mut().poll(cx) {
+                    Poll::Ready(newer) => Poll::Ready(Ok(Some(newer?))),
+                    Poll::Pending => room.as_mut().poll(cx).map(|room| room.map(|()| None)),
+                })
+                .await?
             };
-            self.send(message)?;
+            message = newer.unwrap_or(message);
         }
+        loop {
+            self.send(message)?;
+            self.room(Patience::Watch).await?;
+            message = self.update(&mut updates).await?;
+        }
+    }
+
+    async fn update(&mut self, updates: &mut impl Updates) -> Result<Message, Stop> {
+        let next = pin!(updates.next());
+        Ok(self.race(Patience::Watch, next).await??)
     }
 
     fn send(&mut self, message: Message) -> Result<(), Stop> {

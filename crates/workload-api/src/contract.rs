@@ -163,8 +163,8 @@ pub trait Updates: Send + 'static {
     /// The first call returns the state at once, each later one waits for a state that differs from the one returned
     /// last and skips what lay between (WAPI-09).
     ///
-    /// Called only when the caller's window is open and the message before has left for the socket, so what it returns counts
-    /// as handed out. Must be cancel safe.
+    /// Called only when the message before has left for the socket, so what it returns counts as handed out. (A caller who
+    /// opens a stream with its window shut is handed the latest of those that come until he opens it.) Must be cancel safe.
     ///
     /// # Errors
     ///
