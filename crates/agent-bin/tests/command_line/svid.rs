@@ -491,6 +491,18 @@ fn what_cannot_be_judged_is_neither_valid_nor_invalid() {
 }
 
 #[test]
+fn a_bundle_is_named_by_its_trust_domain_and_not_by_a_workload() {
+    let files = Files::new();
+    let [leaf, _, root] = foreign_chain();
+    let bundle = format!(
+        "spiffe://td.example/db={}",
+        files.write("foreign.der", &root)
+    );
+    let said = files.say(&files.write("chain", leaf), &["--bundle", &bundle]);
+    assert_verdict(&said, 2, None, "the ID of a workload");
+}
+
+#[test]
 fn a_chain_of_others_is_judged_with_its_intermediates_in_any_form() {
     let files = Files::new();
     let chain = foreign_chain();
@@ -517,6 +529,20 @@ fn a_chain_of_others_is_judged_with_its_intermediates_in_any_form() {
                 pem_of(&[leaf, intermediate])
             )
             .into_bytes(),
+        ),
+        (
+            None,
+            "with a number in front of it",
+            format!("0 s:CN=cart\n{}", pem_of(&[leaf, intermediate])).into_bytes(),
+        ),
+        (
+            None,
+            "with words in Latin-1 in front of it",
+            [
+                &b"subject=M\xfcller\n"[..],
+                pem_of(&[leaf, intermediate]).as_bytes(),
+            ]
+            .concat(),
         ),
         (Some("X509-54"), "without it", leaf.clone()),
         (

@@ -20,8 +20,7 @@ use super::{
     queue::Entry,
     record::Members,
 };
-use crate::held_file::HeldFile;
-use crate::{health::Component, metrics::AuditMetrics};
+use crate::{health::Component, held_file::HeldFile, metrics::AuditMetrics};
 
 /// Bytes written at a time: so few that they stay in the processor's cache on their way.
 const CHUNK: usize = 32 << 10;

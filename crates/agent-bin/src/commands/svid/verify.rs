@@ -130,12 +130,14 @@ fn presented(bytes: &[u8]) -> Presented<'_> {
     /// How every certificate in DER begins, and no token does.
     const SEQUENCE: u8 = 0x30;
     const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
-    if bytes.first() != Some(&SEQUENCE) && bytes.windows(PEM.len()).any(|part| part == PEM) {
+    let text = std::str::from_utf8(bytes);
+    let may_be_text = text.is_ok() || bytes.first() != Some(&SEQUENCE);
+    if may_be_text && bytes.windows(PEM.len()).any(|part| part == PEM) {
         // What stands around the blocks is not looked at, in whatever encoding it is.
         let text = String::from_utf8_lossy(bytes);
         return pem::certificates(&text).map_or(Presented::BrokenPem, Presented::Chain);
     }
-    match std::str::from_utf8(bytes) {
+    match text {
         // Keys, or nothing at all.
         Ok(text) if text.is_empty() || text.contains("-----BEGIN ") => Presented::Chain(vec![]),
         Ok(text) if bytes.first() != Some(&SEQUENCE) => {
