@@ -327,16 +327,16 @@ impl Audit {
             code: code_name(code),
             reason,
         };
-        let body = shared
+        let note = shared
             .refusals
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .note(&refused, time);
-        if let Some(body) = body {
+        if let Some(note) = note {
             shared.queue.push(Entry::Note {
                 time,
                 kind: "refusal",
-                body: body.into(),
+                body: note.body().into(),
             });
         }
     }

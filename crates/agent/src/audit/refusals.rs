@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -13,7 +14,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 const MOST: usize = 4096;
 
 /// Refusals that are alike: of one process, on one call, with one status.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 struct Like {
     pid: i32,
     uid: u32,
@@ -38,7 +39,14 @@ struct Counted {
     /// Refusals since the last record.
     unrecorded: u64,
     caller: CallerFragment,
-    reason: Box<str>,
+    reason: Arc<str>,
+}
+
+/// A record to be written. It is put in words when nobody waits for the count.
+#[derive(Debug)]
+pub(super) struct Note {
+    count: u64,
+    of: Option<(Like, CallerFragment, Arc<str>)>,
 }
 
 /// Counts like refusals, and says when to record them.
@@ -50,8 +58,8 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// Takes a refusal. Returns the body of a record when there is one to write now.
-    pub(super) fn note(&mut self, refused: &Refused<'_>, now: SystemTime) -> Option<String> {
+    /// Takes a refusal. Returns a record when there is one to write now.
+    pub(super) fn note(&mut self, refused: &Refused<'_>, now: SystemTime) -> Option<Note> {
         let Refused {
             caller,
             call,
@@ -72,30 +80,30 @@ impl Refusals {
             counted.since = now;
             counted.caller = caller.clone();
             counted.reason = reason.into();
-            return Some(body(&like, counted.take(), caller, reason));
+            return Some(counted.take(like));
         }
         if self.counted.len() >= MOST {
             self.others += 1;
             return None;
         }
-        let body = body(&like, 1, caller, reason);
-        let counted = Counted {
+        let mut counted = Counted {
             since: now,
-            unrecorded: 0,
+            unrecorded: 1,
             caller: caller.clone(),
             reason: reason.into(),
         };
+        let note = counted.take(like);
         self.counted.insert(like, counted);
-        Some(body)
+        Some(note)
     }
 
-    /// The bodies of records that are due at `now`. Forgets what has come to rest.
-    pub(super) fn due(&mut self, now: SystemTime) -> Vec<String> {
+    /// The records that are due at `now`. Forgets what has come to rest.
+    pub(super) fn due(&mut self, now: SystemTime) -> Vec<Note> {
         self.settle(|since| over(since, now), now)
     }
 
-    /// The bodies of all that is not recorded yet.
-    pub(super) fn drain(&mut self, now: SystemTime) -> Vec<String> {
+    /// Records of all that is not recorded yet.
+    pub(super) fn drain(&mut self, now: SystemTime) -> Vec<Note> {
         self.settle(|_| true, now)
     }
 
@@ -104,8 +112,8 @@ impl Refusals {
         self.counted.is_empty() && self.others == 0
     }
 
-    fn settle(&mut self, is_over: impl Fn(SystemTime) -> bool, now: SystemTime) -> Vec<String> {
-        let mut bodies = Vec::new();
+    fn settle(&mut self, is_over: impl Fn(SystemTime) -> bool, now: SystemTime) -> Vec<Note> {
+        let mut notes = Vec::new();
         self.counted.retain(|like, counted| {
             if !is_over(counted.since) {
                 return true;
@@ -114,28 +122,51 @@ impl Refusals {
                 return false;
             }
             counted.since = now;
-            bodies.push(body(like, counted.take(), &counted.caller, &counted.reason));
+            notes.push(counted.take(*like));
             true
         });
         if self.others > 0 {
-            let mut members = Members::default();
-            members.string(
-                "reason",
-                "more sorts of refusals at a time than are told apart",
-            );
-            members.number("count", std::mem::take(&mut self.others).into());
-            bodies.push(members.finish().as_ref().to_owned());
+            notes.push(Note {
+                count: std::mem::take(&mut self.others),
+                of: None,
+            });
         }
         if self.counted.is_empty() {
             self.counted.shrink_to(64);
         }
-        bodies
+        notes
     }
 }
 
 impl Counted {
-    fn take(&mut self) -> u64 {
-        std::mem::take(&mut self.unrecorded)
+    fn take(&mut self, like: Like) -> Note {
+        Note {
+            count: std::mem::take(&mut self.unrecorded),
+            of: Some((like, self.caller.clone(), self.reason.clone())),
+        }
+    }
+}
+
+impl Note {
+    /// The record's body.
+    pub(super) fn body(&self) -> String {
+        let mut members = Members::default();
+        if let Some((like, _, reason)) = &self.of {
+            members.string("call", like.call);
+            members.string("code", like.code);
+            members.string("reason", reason);
+        } else {
+            members.string(
+                "reason",
+                "more sorts of refusals at a time than are told apart",
+            );
+        }
+        members.number("count", self.count.into());
+        let members = members.finish();
+        match &self.of {
+            Some((_, caller, _)) => format!("{members},{}", caller.as_str()),
+            None => members.as_ref().to_owned(),
+        }
     }
 }
 
@@ -144,15 +175,6 @@ fn over(since: SystemTime, now: SystemTime) -> bool {
     now.duration_since(since)
         .is_ok_and(|elapsed| elapsed >= WINDOW)
         || now < since
-}
-
-fn body(like: &Like, count: u64, caller: &CallerFragment, reason: &str) -> String {
-    let mut members = Members::default();
-    members.string("call", like.call);
-    members.string("code", like.code);
-    members.string("reason", reason);
-    members.number("count", count.into());
-    format!("{},{}", members.finish(), caller.as_str())
 }
 
 #[cfg(test)]
@@ -181,8 +203,9 @@ mod tests {
         }
     }
 
-    fn count(body: &str) -> u64 {
-        let value: serde_json::Value = serde_json::from_str(&format!("{{{body}}}")).unwrap();
+    fn count(note: &Note) -> u64 {
+        let value: serde_json::Value =
+            serde_json::from_str(&format!("{{{}}}", note.body())).unwrap();
         value["count"].as_u64().unwrap()
     }
 
@@ -197,7 +220,7 @@ mod tests {
         assert_eq!(records.len(), 11, "at 0, 1, … 10 s");
         assert!(refusals.due(at(10_999)).is_empty());
         records.extend(refusals.due(at(11_000)));
-        assert_eq!(records.iter().map(|body| count(body)).sum::<u64>(), 10_500);
+        assert_eq!(records.iter().map(count).sum::<u64>(), 10_500);
         assert!(refusals.due(at(12_000)).is_empty());
         assert!(refusals.is_empty());
     }
@@ -242,7 +265,7 @@ mod tests {
         assert_eq!(
             refusals
                 .note(&refused(&caller, "c"), at(100))
-                .map(|body| count(&body)),
+                .map(|note| count(&note)),
             Some(2)
         );
     }
@@ -254,14 +277,10 @@ mod tests {
         for pid in 0..10_000 {
             recorded += refusals
                 .note(&refused(&caller(pid), "c"), at(0))
-                .map_or(0, |body| count(&body));
+                .map_or(0, |note| count(&note));
         }
         assert_eq!(refusals.counted.len(), MOST);
-        recorded += refusals
-            .due(at(1000))
-            .iter()
-            .map(|body| count(body))
-            .sum::<u64>();
+        recorded += refusals.due(at(1000)).iter().map(count).sum::<u64>();
         assert_eq!(recorded, 10_000);
         assert!(refusals.is_empty());
     }
@@ -273,13 +292,6 @@ mod tests {
         for millis in 0..10 {
             refusals.note(&refused(&caller, "c"), at(millis));
         }
-        assert_eq!(
-            refusals
-                .drain(at(10))
-                .iter()
-                .map(|body| count(body))
-                .sum::<u64>(),
-            9
-        );
+        assert_eq!(refusals.drain(at(10)).iter().map(count).sum::<u64>(), 9);
     }
 }

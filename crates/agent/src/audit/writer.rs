@@ -222,8 +222,8 @@ impl Writer {
             let orders = self.shared.queue.take(&mut self.waiting, false, None);
             self.lost += orders.lost;
         }
-        for body in rest {
-            self.note("refusal", &[&body]);
+        for refusals in rest {
+            self.note("refusal", &[&refusals.body()]);
         }
         self.note("stop", &[]);
         self.write(now);
@@ -261,11 +261,11 @@ impl Writer {
             .refusals
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let bodies = refusals.due(time);
+        let due = refusals.due(time);
         self.refusals_due = (!refusals.is_empty()).then_some(now + REFUSALS);
         drop(refusals);
-        for body in bodies {
-            self.note("refusal", &[&body]);
+        for refusals in due {
+            self.note("refusal", &[&refusals.body()]);
         }
     }
 
