@@ -12,14 +12,17 @@ use plastron_keys::KeyBackend;
 use plastron_wire::agent::v1 as proto;
 use plastron_wire::agent::v1::agent_server::AgentServer;
 use plastron_workload_api::{Accept, FIRST_ANSWER, Limits, Server};
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::Notify,
+    task::{JoinSet, yield_now},
+};
 
 use crate::{
     Registry, Settings,
     admin::Admin,
     answers::{Answers, Desk},
     audit::Audit,
-    callers::{Caller, Callers},
+    callers::{AT_ONCE, Caller, Callers},
     clock::Clock,
     health::Health,
     jwt::JwtCache,
@@ -88,7 +91,6 @@ impl Agent {
     ///
     /// Called within a Tokio runtime.
     pub fn start(settings: Settings, registry: Registry, parts: Parts) -> Self {
-        let registry = Arc::new(registry);
         let Parts {
             upstream,
             keys,
@@ -105,7 +107,7 @@ impl Agent {
             clock.clone(),
             keys.clone(),
             upstream.clone(),
-            registry.clone(),
+            registry.foreign().clone(),
         );
         let (jwt, renewer) = JwtCache::new(&settings, clock.clone(), upstream.clone());
         metrics.watch(counts, jwt.clone());
@@ -114,7 +116,7 @@ impl Agent {
                 attestors,
                 settings.attestation_timeout,
                 clock.clone(),
-                registry,
+                Arc::new(registry),
             ),
             started_at: clock.now(),
             settings,
@@ -146,16 +148,13 @@ impl Agent {
     /// was looked at are looked at again, beside this. Returns how many connected callers are entitled to something else
     /// now.
     pub async fn replace(&self, registry: Registry) -> usize {
-        let registry = Arc::new(registry);
-        self.core.answers.registry_changed(registry.clone());
-        let (changed, more_is_asked) = self.core.callers.replace(registry);
+        // First, so that who is entitled to a foreign bundle now finds the one that came with the entry.
+        self.core
+            .answers
+            .foreign_changed(registry.foreign().clone());
+        let (changed, more_is_asked) = self.core.callers.replace(Arc::new(registry)).await;
         if more_is_asked {
-            let core = self.core.clone();
-            tokio::spawn(async move {
-                for caller in core.callers.look_again().await {
-                    core.finish_looking(&caller);
-                }
-            });
+            tokio::spawn(look_again(self.core.clone()));
         }
         self.entries_changed.notify_one();
         changed
@@ -226,6 +225,22 @@ impl Core {
     }
 }
 
+/// Looks again at all who are connected, for what the entries in force ask. Nobody's look waits for another's.
+async fn look_again(core: Arc<Core>) {
+    for some in core.callers.connected().chunks(AT_ONCE) {
+        for caller in some {
+            let (core, caller) = (core.clone(), caller.clone());
+            tokio::spawn(async move {
+                core.callers.look_at(&caller).await;
+                if caller.known().evidence.unfinished {
+                    core.finish_looking(&caller);
+                }
+            });
+        }
+        yield_now().await;
+    }
+}
+
 /// Matches callers anew whenever an entry expires.
 async fn expire_entries(core: Arc<Core>, entries_changed: Arc<Notify>) {
     // What ended before has been seen to.
@@ -238,7 +253,7 @@ async fn expire_entries(core: Arc<Core>, entries_changed: Arc<Notify>) {
             () = entries_changed.notified() => {}
             () = core.clock.sleep_until(due) => {
                 looked_at = core.clock.now();
-                core.callers.entitle_all();
+                core.callers.entitle_all().await;
             }
         }
     }

@@ -2,10 +2,11 @@
 //!
 //! A [`Topic`] is one answer: the X.509-SVIDs of a set of entries, or the bundles of a set of trust domains. Callers find or
 //! open theirs under a short lock and then only watch it. One task, the [`Desk`], owns the SVIDs and rebuilds what a
-//! change touches: a renewed SVID its topics, a new bundle all of them. What comes out equal is not sent again.
+//! change touches: a renewed SVID its topics, a foreign bundle those that show it, the own bundle all of them. What comes out
+//! equal is not sent again. Where much is to be done at a time, it is done in parts, between which others get their turn.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     hash::{Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
@@ -19,17 +20,22 @@ use plastron_wire::workload as proto;
 use plastron_workload_api::{Message, Refusal};
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{JoinSet, yield_now},
 };
 
 use crate::{
-    Registry, Settings,
+    Settings,
     audit::CredentialFragment,
     clock::Clock,
     refusal,
     svids::{Standing, Step, Svid, SvidBook, SvidKey},
     upstream::{Upstream, UpstreamError, X509Request},
 };
+
+/// Answers that are made again in one go: a millisecond.
+const REBUILT_AT_ONCE: usize = 64;
+/// SVIDs that are minted at a time, each a signature on the thread that serves or some milliseconds on another.
+const MINTED_AT_ONCE: usize = 32;
 
 /// What one answer is made of.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,6 +46,21 @@ pub(crate) enum TopicKey {
     X509Bundles(Vec<TrustDomain>),
     /// `FetchJWTBundles`: the own domain and these.
     JwtBundles(Vec<TrustDomain>),
+}
+
+impl TopicKey {
+    /// Whether the answer shows the bundle of one of these foreign trust domains.
+    fn shows_any(&self, trust_domains: &BTreeSet<TrustDomain>) -> bool {
+        let shown = |federated: &[TrustDomain]| {
+            federated
+                .iter()
+                .any(|trust_domain| trust_domains.contains(trust_domain))
+        };
+        match self {
+            Self::X509Svids(entries) => entries.iter().any(|entry| shown(&entry.federates_with)),
+            Self::X509Bundles(federated) | Self::JwtBundles(federated) => shown(federated),
+        }
+    }
 }
 
 impl Hash for TopicKey {
@@ -87,7 +108,7 @@ pub(crate) struct Answers {
 
 enum Event {
     Opened(Arc<Topic>),
-    RegistryChanged(Arc<Registry>),
+    ForeignChanged(Arc<BundleSet>),
 }
 
 impl Answers {
@@ -111,9 +132,9 @@ impl Answers {
         receiver
     }
 
-    /// Says that entries or foreign bundles are others now.
-    pub(crate) fn registry_changed(&self, registry: Arc<Registry>) {
-        let _ = self.desk.send(Event::RegistryChanged(registry));
+    /// Says which foreign bundles there are now.
+    pub(crate) fn foreign_changed(&self, foreign: Arc<BundleSet>) {
+        let _ = self.desk.send(Event::ForeignChanged(foreign));
     }
 }
 
@@ -128,14 +149,18 @@ pub(crate) struct Desk {
     keys: Arc<dyn KeyBackend>,
     upstream: Arc<dyn Upstream>,
     bundle: watch::Receiver<Arc<Bundle>>,
-    foreign: Arc<Registry>,
+    foreign: Arc<BundleSet>,
     topics: Arc<Mutex<HashMap<TopicKey, Arc<Topic>>>>,
+    /// What is to be made again when others have had their turn.
+    stale: VecDeque<Arc<Topic>>,
     events: mpsc::UnboundedReceiver<Event>,
     book: SvidBook,
     /// The topics that an SVID is part of.
     by_svid: HashMap<SvidKey, Vec<Arc<Topic>>>,
     /// How many SVIDs there are before room is made again.
     room_at: usize,
+    /// What is to be minted when fewer are being minted.
+    to_mint: VecDeque<SvidKey>,
     minting: JoinSet<Result<Svid, UpstreamError>>,
     /// What each of them is for.
     minted: HashMap<tokio::task::Id, SvidKey>,
@@ -159,7 +184,7 @@ impl Desk {
         clock: Clock,
         keys: Arc<dyn KeyBackend>,
         upstream: Arc<dyn Upstream>,
-        registry: Arc<Registry>,
+        foreign: Arc<BundleSet>,
     ) -> (Self, Answers, Arc<DeskCounts>) {
         let topics = Arc::new(Mutex::new(HashMap::new()));
         let (desk, events) = mpsc::unbounded_channel();
@@ -176,12 +201,14 @@ impl Desk {
             keys,
             upstream,
             bundle,
-            foreign: registry,
+            foreign,
             topics,
+            stale: VecDeque::new(),
             events,
             book: SvidBook::default(),
             by_svid: HashMap::new(),
             room_at,
+            to_mint: VecDeque::new(),
             minting: JoinSet::new(),
             minted: HashMap::new(),
             counts: counts.clone(),
@@ -192,16 +219,14 @@ impl Desk {
     /// Works until everybody who could ask is gone.
     pub(crate) async fn run(mut self) {
         loop {
+            self.rebuild_some();
             let due = self.book.next_due();
             tokio::select! {
+                () = yield_now(), if !self.stale.is_empty() => {}
                 event = self.events.recv() => match event {
                     None => return,
                     Some(Event::Opened(topic)) => self.open(&topic),
-                    Some(Event::RegistryChanged(registry)) => {
-                        self.foreign = registry;
-                        self.drop_idle_bundles();
-                        self.rebuild_all();
-                    }
+                    Some(Event::ForeignChanged(foreign)) => self.change_foreign(foreign),
                 },
                 Some(outcome) = self.minting.join_next_with_id() => {
                     let (task, outcome) = match outcome {
@@ -211,11 +236,12 @@ impl Desk {
                     if let Some(key) = self.minted.remove(&task) {
                         self.settle(&key, outcome);
                     }
+                    self.mint_more();
                 }
                 changed = self.bundle.changed() => match changed {
                     Ok(()) => {
                         self.bundle.mark_unchanged();
-                        self.rebuild_all();
+                        self.stale = lock(&self.topics).values().cloned().collect();
                     }
                     // The upstream is gone: what is held is served until it expires.
                     Err(_) => {
@@ -248,6 +274,15 @@ impl Desk {
             }
         }
         self.rebuild(topic);
+    }
+
+    /// Mints what is to be minted, a bounded number at a time.
+    fn mint_more(&mut self) {
+        while self.minting.len() < MINTED_AT_ONCE
+            && let Some(key) = self.to_mint.pop_front()
+        {
+            self.mint(key);
+        }
     }
 
     /// Makes a key and has it signed. Slow key types do not hold up others.
@@ -295,11 +330,12 @@ impl Desk {
     fn take(&mut self, steps: Vec<Step>) {
         for step in steps {
             match step {
-                Step::Mint(key) => self.mint(key),
+                Step::Mint(key) => self.to_mint.push_back(key),
                 Step::Dropped(key) => self.close_with(&key),
                 Step::Expired(key) => self.rebuild_with(&key),
             }
         }
+        self.mint_more();
     }
 
     /// Closes the topics of an SVID that nobody watches any more.
@@ -360,10 +396,25 @@ impl Desk {
             .retain(|key, topic| matches!(key, TopicKey::X509Svids(_)) || topic.is_watched());
     }
 
-    fn rebuild_all(&mut self) {
-        let topics: Vec<Arc<Topic>> = lock(&self.topics).values().cloned().collect();
-        for topic in &topics {
-            self.rebuild(topic);
+    fn change_foreign(&mut self, foreign: Arc<BundleSet>) {
+        let before = std::mem::replace(&mut self.foreign, foreign);
+        self.drop_idle_bundles();
+        let changed = differing(&before, &self.foreign);
+        if !changed.is_empty() {
+            let topics = lock(&self.topics);
+            let showing = topics
+                .values()
+                .filter(|topic| topic.key.shows_any(&changed));
+            self.stale.extend(showing.cloned());
+        }
+    }
+
+    fn rebuild_some(&mut self) {
+        for _ in 0..REBUILT_AT_ONCE {
+            let Some(topic) = self.stale.pop_front() else {
+                return;
+            };
+            self.rebuild(&topic);
         }
     }
 
@@ -423,7 +474,7 @@ impl Desk {
         }
         let federated_bundles = federated_x509(
             entries.iter().flat_map(|entry| &entry.federates_with),
-            self.foreign.foreign(),
+            &self.foreign,
         );
         let message = Message::encode(&proto::X509svidResponse {
             svids,
@@ -439,7 +490,7 @@ impl Desk {
 
     fn x509_bundles(&self, federated: &[TrustDomain]) -> Release {
         let own = self.bundle.borrow();
-        let mut bundles = federated_x509(federated, self.foreign.foreign());
+        let mut bundles = federated_x509(federated, &self.foreign);
         bundles.insert(own.trust_domain().id().to_string(), own.x509_der().into());
         Release::of_bundles(Message::encode(&proto::X509BundlesResponse {
             crl: Vec::new(),
@@ -449,10 +500,9 @@ impl Desk {
 
     fn jwt_bundles(&self, federated: &[TrustDomain]) -> Release {
         let own = self.bundle.borrow();
-        let foreign = self.foreign.foreign();
         let mut bundles: BTreeMap<String, bytes::Bytes> = federated
             .iter()
-            .filter_map(|name| foreign.get(name.as_ref()))
+            .filter_map(|name| self.foreign.get(name.as_ref()))
             .map(|bundle| (bundle.trust_domain().id().to_string(), bundle.jwks().into()))
             .collect();
         bundles.insert(own.trust_domain().id().to_string(), own.jwks().into());
@@ -497,6 +547,21 @@ impl Release {
             expires_at: None,
         }
     }
+}
+
+/// The trust domains of which one set has another bundle than the other, or none.
+fn differing(one: &BundleSet, other: &BundleSet) -> BTreeSet<TrustDomain> {
+    let unlike = |these: &BundleSet, those: &BundleSet| {
+        these
+            .iter()
+            .filter(|bundle| those.get(bundle.trust_domain()) != Some(bundle))
+            .map(|bundle| bundle.trust_domain().to_owned())
+            .collect::<Vec<_>>()
+    };
+    unlike(one, other)
+        .into_iter()
+        .chain(unlike(other, one))
+        .collect()
 }
 
 /// The X.509 bundles of these foreign domains, by the domain's SPIFFE ID (WAPI-26). A domain without a bundle is left out.
@@ -573,3 +638,6 @@ async fn generate(
         reason: format!("no {key_type} key could be made: {error}"),
     })
 }
+
+#[cfg(test)]
+mod tests;

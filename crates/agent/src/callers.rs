@@ -15,12 +15,14 @@ use plastron_attest::{
     AttestError, Attested, Evidence, Facts, Interest, Missing, Peer, WorkloadAttestor,
 };
 use plastron_entry::Selectors;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::yield_now};
 
 use crate::{Registry, audit::CallerFragment, clock::Clock, registry::Entitled};
 
 /// How long a stream or a call waits for a look that entries ask for which are new, before it goes by what was seen before.
 const LOOK_WITHIN: Duration = Duration::from_millis(50);
+/// Callers that are seen to in one go, a fraction of a millisecond, before others get their turn.
+pub(crate) const AT_ONCE: usize = 64;
 
 /// One connection's caller.
 pub(crate) struct Caller {
@@ -228,20 +230,11 @@ impl Callers {
     }
 
     /// Puts other entries in force. Callers whose entitlement changes are told; returns how many. Whether more is asked now
-    /// than they were looked at for comes with it: then [`Callers::look_again`] is due.
-    pub(crate) fn replace(&self, registry: Arc<Registry>) -> (usize, bool) {
+    /// than they were looked at for comes with it: then another [look](Self::look_at) at each is due.
+    pub(crate) async fn replace(&self, registry: Arc<Registry>) -> (usize, bool) {
         let before = self.registry.swap(registry.clone());
-        (self.entitle_all(), before.interest() != registry.interest())
-    }
-
-    /// Looks again at all who are connected, for what the entries in force ask. Returns those whose look is unfinished.
-    pub(crate) async fn look_again(&self) -> Vec<Arc<Caller>> {
-        let connected = self.connected();
-        join_all(connected.iter().map(|caller| self.look_at(caller))).await;
-        let unfinished = connected.into_iter();
-        unfinished
-            .filter(|caller| caller.known().evidence.unfinished)
-            .collect()
+        let more_is_asked = before.interest() != registry.interest();
+        (self.entitle_all().await, more_is_asked)
     }
 
     /// Looks again at one who is connected, for what the entries in force ask.
@@ -256,12 +249,17 @@ impl Callers {
     }
 
     /// Matches all connected callers anew, as when an entry expires. Returns how many are entitled to something else.
-    pub(crate) fn entitle_all(&self) -> usize {
+    pub(crate) async fn entitle_all(&self) -> usize {
         let mut matched = Matched::default();
-        self.connected()
-            .iter()
-            .filter(|caller| self.entitle(caller, &mut matched))
-            .count()
+        let mut changed = 0;
+        for some in self.connected().chunks(AT_ONCE) {
+            changed += some
+                .iter()
+                .filter(|caller| self.entitle(caller, &mut matched))
+                .count();
+            yield_now().await;
+        }
+        changed
     }
 
     /// Forgets those that are gone. What is left of each would hold a page of memory that is free otherwise.
@@ -274,7 +272,8 @@ impl Callers {
         connected.callers.shrink_to_fit();
     }
 
-    fn connected(&self) -> Vec<Arc<Caller>> {
+    /// Those who are connected now.
+    pub(crate) fn connected(&self) -> Vec<Arc<Caller>> {
         let connected = self
             .connected
             .lock()
@@ -450,17 +449,19 @@ mod tests {
         let admitted = admit(&callers);
         let first = asked.recv().await.unwrap();
         assert_eq!(
-            callers.replace(registry([entry("test:a:1", None), entry("test:b:2", None)])),
+            callers
+                .replace(registry([entry("test:a:1", None), entry("test:b:2", None)]))
+                .await,
             (0, true)
         );
         first.send(evidence()).unwrap();
         // It is looked at for more now. Meanwhile all entries go.
         let second = asked.recv().await.unwrap();
-        let (_, more) = callers.replace(registry([]));
+        let (_, more) = callers.replace(registry([])).await;
         assert!(more);
         let again = tokio::spawn({
             let callers = callers.clone();
-            async move { callers.look_again().await }
+            async move { callers.look_at(&callers.connected()[0]).await }
         });
         asked.recv().await.unwrap().send(evidence()).unwrap();
         again.await.unwrap();
@@ -489,7 +490,7 @@ mod tests {
         let admitted = admit(&callers);
         let looking = asked.recv().await.unwrap();
         *now.lock().unwrap() = end;
-        callers.entitle_all();
+        callers.entitle_all().await;
         looking.send(evidence()).unwrap();
         assert!(
             admitted

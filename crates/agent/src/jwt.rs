@@ -373,7 +373,11 @@ async fn renew(
                 while timers.peek().is_some_and(|Reverse(renewal)| renewal.due <= now) {
                     let (Some(Reverse(renewal)), Some(cache)) = (timers.pop(), cache.upgrade()) else { return };
                     if let Some(slot) = renewal.slot.upgrade() {
-                        cache.renew(&slot).await;
+                        // A task of its own: others get their turn, and a panic ends this renewal alone.
+                        let renewed = tokio::spawn(async move { cache.renew(&slot).await });
+                        if let Err(error) = renewed.await {
+                            tracing::error!(%error, "renewing a JWT-SVID ahead broke off");
+                        }
                     }
                 }
             }

@@ -8,10 +8,12 @@ use plastron_entry::{EntryIndex, RegistrationEntry};
 use plastron_id::TrustDomain;
 
 /// Who may be what, and whom they may trust: what an operator changes while the agent runs.
-#[derive(Debug, Default)]
+///
+/// Cheap to clone: the snapshots share what they are made of.
+#[derive(Clone, Debug, Default)]
 pub struct Registry {
-    index: EntryIndex,
-    foreign: BundleSet,
+    index: Arc<EntryIndex>,
+    foreign: Arc<BundleSet>,
     interest: Arc<Interest>,
 }
 
@@ -21,9 +23,17 @@ impl Registry {
         let index = EntryIndex::new(entries);
         let interest = Arc::new(Interest::of(index.selectors()));
         Self {
-            index,
-            foreign,
+            index: Arc::new(index),
+            foreign: Arc::new(foreign),
             interest,
+        }
+    }
+
+    /// The same entries with other bundles of foreign trust domains.
+    pub fn with_foreign(&self, foreign: BundleSet) -> Self {
+        Self {
+            foreign: Arc::new(foreign),
+            ..self.clone()
         }
     }
 
@@ -33,7 +43,7 @@ impl Registry {
     }
 
     /// The bundles of foreign trust domains.
-    pub fn foreign(&self) -> &BundleSet {
+    pub fn foreign(&self) -> &Arc<BundleSet> {
         &self.foreign
     }
 
