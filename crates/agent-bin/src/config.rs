@@ -32,7 +32,7 @@ use crate::accounts::Accounts;
 
 pub(crate) use self::{
     difference::{Count, Difference},
-    keys::KEYS,
+    keys::{KEYS, Key},
     problem::{Place, Problems, Severity},
     settings::{ForeignBundle, Log, LogFormat, Owner, PathMeaning, Settings},
     value::{duration, moment, show_duration},

@@ -2,7 +2,6 @@
 
 mod dev;
 mod foreign;
-mod housekeeping;
 mod logging;
 mod reload;
 mod systemd;
@@ -31,8 +30,6 @@ use plastron_attest_unix::{
     UnixListener, raise_descriptor_limit,
 };
 use plastron_authority::{KeyStore, Policy};
-use plastron_bundle::BundleSet;
-use plastron_entry::RegistrationEntry;
 use plastron_keys::{KeyBackend, KeyType, PrivateKey, SigningKey};
 use plastron_keys_aws_lc::AwsLc;
 use plastron_workload_api::Limits;
@@ -115,9 +112,8 @@ struct Assembled {
     settings: Settings,
     lint: Lint,
     agent: Agent,
-    entries: Vec<Arc<RegistrationEntry>>,
+    registry: Registry,
     foreign: ForeignBundles,
-    bundles: BundleSet,
     authority: Arc<Embedded>,
     listener: UnixListener,
     health: Arc<Health>,
@@ -154,8 +150,7 @@ impl Assembled {
 
         let mut foreign = ForeignBundles::new(health.component("bundles"));
         let bundles = foreign.read(&settings.bundles);
-        let registry = Registry::new(std::mem::take(&mut settings.entries), bundles.clone());
-        let entries = registry.entries().iter().cloned().collect();
+        let registry = Registry::new(std::mem::take(&mut settings.entries), bundles);
         let parts = Parts {
             upstream: Arc::new(authority.clone()),
             keys,
@@ -167,14 +162,13 @@ impl Assembled {
             blind_spots: blind_spots(&settings),
             clock,
         };
-        let agent = Agent::start(agent_settings(&settings), registry, parts);
+        let agent = Agent::start(agent_settings(&settings), registry.clone(), parts);
         Ok(Self {
             settings,
             lint,
             agent,
-            entries,
+            registry,
             foreign,
-            bundles,
             authority,
             listener,
             health,
@@ -212,7 +206,7 @@ impl Assembled {
         tracing::info!(
             trust_domain = self.settings.trust_domain.as_str(),
             socket = %socket.display(),
-            entries = self.entries.len(),
+            entries = self.registry.entries().len(),
             "serving"
         );
         let first = InForce {
@@ -220,10 +214,9 @@ impl Assembled {
             seen,
             given,
             settings: self.settings,
-            entries: self.entries,
+            registry: self.registry,
             lint: self.lint,
             foreign: self.foreign,
-            bundles: self.bundles,
         };
         let audit = self.audit.clone();
         let running = Running {

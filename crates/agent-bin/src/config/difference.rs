@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use plastron_entry::RegistrationEntry;
+use plastron_entry::{EntryIndex, RegistrationEntry};
 
 use super::{
     ForeignBundle, Settings,
@@ -73,10 +73,7 @@ impl Count {
     }
 
     /// Entries, by their IDs.
-    pub(crate) fn of_entries(
-        before: &[Arc<RegistrationEntry>],
-        after: &[Arc<RegistrationEntry>],
-    ) -> Self {
+    pub(crate) fn of_entries(before: &EntryIndex, after: &EntryIndex) -> Self {
         fn named(entry: &Arc<RegistrationEntry>) -> (&str, &RegistrationEntry) {
             (entry.id.as_str(), entry)
         }

@@ -2,11 +2,9 @@
 
 mod findings;
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
+use plastron_entry::EntryIndex;
 use plastron_keys::KeyType;
 
 use super::{
@@ -264,15 +262,8 @@ fn a_change_is_live_or_wants_a_restart() {
             (restart, live),
             "{name}"
         );
-        let shared = |settings: &Settings| {
-            settings
-                .entries
-                .iter()
-                .cloned()
-                .map(Arc::new)
-                .collect::<Vec<_>>()
-        };
-        let counted = Count::of_entries(&shared(&before), &shared(&after));
+        let index = |settings: &Settings| EntryIndex::new(settings.entries.iter().cloned());
+        let counted = Count::of_entries(&index(&before), &index(&after));
         assert_eq!(
             (counted.added, counted.removed, counted.changed),
             entries,
@@ -323,7 +314,7 @@ fn a_large_file_is_read_in_good_time() {
     let started = crate::calendar::now();
     let checked = check(&text, Path::new(FILE), &[]).unwrap();
     let read = started.elapsed().unwrap();
-    let index = plastron_entry::EntryIndex::new(checked.settings.entries.iter().cloned());
+    let index = EntryIndex::new(checked.settings.entries.iter().cloned());
     let indexed = started.elapsed().unwrap() - read;
     let entries: Vec<_> = checked.settings.entries.iter().collect();
     let warnings = checked

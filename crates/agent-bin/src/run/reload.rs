@@ -5,7 +5,7 @@ use std::{
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use plastron_agent::{
@@ -13,17 +13,17 @@ use plastron_agent::{
     audit::Audit,
     health::{self, Health},
 };
-use plastron_bundle::BundleSet;
+use plastron_attest_unix::release_free_memory;
 use plastron_entry::RegistrationEntry;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::spawn_blocking,
 };
 
-use super::{foreign::ForeignBundles, housekeeping, logging::Logging, systemd};
+use super::{foreign::ForeignBundles, logging::Logging, systemd};
 use crate::{
     bundle_file, calendar,
-    config::{self, Checked, Count, Difference, Given, Lint, Settings},
+    config::{self, Checked, Count, Difference, Given, Key, Lint, Settings},
     report::plural,
     watch::Watcher,
 };
@@ -42,10 +42,9 @@ pub(super) struct InForce {
     pub(super) given: Vec<Given>,
     /// Without the entries.
     pub(super) settings: Settings,
-    pub(super) entries: Vec<Arc<RegistrationEntry>>,
+    pub(super) registry: Registry,
     pub(super) lint: Lint,
     pub(super) foreign: ForeignBundles,
-    pub(super) bundles: BundleSet,
 }
 
 /// What a configuration is put in force in.
@@ -60,12 +59,12 @@ pub(super) struct Running {
 pub(super) struct Reloader {
     file: PathBuf,
     given: Arc<[Given]>,
-    settings: Settings,
-    entries: Vec<Arc<RegistrationEntry>>,
+    /// Without the entries.
+    settings: Arc<Settings>,
+    registry: Registry,
     /// Until it was asked what is odd about what is in force.
     lint: Option<Lint>,
     foreign: Arc<Mutex<ForeignBundles>>,
-    bundles: BundleSet,
     running: Running,
     hangup: Signal,
     watcher: Option<Watcher>,
@@ -85,20 +84,18 @@ impl Reloader {
             seen,
             given,
             settings,
-            entries,
+            registry,
             lint,
             foreign,
-            bundles,
         } = first;
         let mut reloader = Self {
             stale: false,
             file: std::path::absolute(&file).unwrap_or(file),
             given: given.into(),
-            settings,
-            entries,
+            settings: Arc::new(settings),
+            registry,
             lint: Some(lint),
             foreign: Arc::new(Mutex::new(foreign)),
-            bundles,
             running,
             hangup: signal(SignalKind::hangup())?,
             watcher: None,
@@ -155,114 +152,97 @@ impl Reloader {
     async fn reload(&mut self) {
         systemd::reloading();
         let (file, given) = (self.file.clone(), self.given.clone());
-        let loaded = spawn_blocking(move || config::load(&file, &given)).await;
-        let outcome = match loaded {
-            Ok(Ok(checked)) => self.put_in_force(checked).await,
-            Ok(Err(error)) => Err(error.sentences()),
+        let (settings, registry) = (self.settings.clone(), self.registry.clone());
+        let foreign = self.foreign.clone();
+        let prepared =
+            spawn_blocking(move || Next::prepare(&file, &given, &settings, registry, &foreign));
+        let outcome = match prepared.await {
+            Ok(Ok(next)) => Ok(self.put_in_force(next).await),
+            Ok(Err(sentences)) => Err(sentences),
             Err(error) => Err(vec![format!(
                 "reading the configuration broke off: {error}"
             )]),
         };
-        let status = match outcome {
-            Ok(()) => {
+        let entries = self.registry.entries().len();
+        let (status, unused) = match outcome {
+            Ok(unused) => {
                 let warnings = self.warnings().await;
                 self.tell(None, warnings);
-                plural(self.entries.len(), "entry", "entries")
+                (plural(entries, "entry", "entries"), Some(unused))
             }
             Err(sentences) => {
                 let all = told(&sentences, |sentence| {
                     tracing::error!("the configuration is not in force: {sentence}");
                 });
                 self.tell(Some(all.join("; ")), Vec::new());
-                format!("the configuration is not in force: {}", all.join("; "))
+                let status = format!("the configuration is not in force: {}", all.join("; "));
+                (status, None)
             }
         };
         systemd::reloaded(&status);
-        if self.entries.len() > MANY_ENTRIES {
-            housekeeping::free().await;
-        }
+        // To let go of many entries takes a while, too.
+        let many = entries > MANY_ENTRIES;
+        spawn_blocking(move || {
+            drop(unused);
+            if many {
+                release_free_memory();
+            }
+        });
     }
 
-    async fn put_in_force(&mut self, checked: Checked) -> Result<(), Vec<String>> {
-        let Checked { mut settings, lint } = checked;
-        let difference = Difference::between(&self.settings, &settings);
-        if let Some(refusal) = difference.refusal() {
-            return Err(vec![refusal]);
-        }
-        let entries = std::mem::take(&mut settings.entries);
-        let (registry, bundles) = self.registry(entries, &settings).await?;
-        let entries: Vec<_> = registry.entries().iter().cloned().collect();
-        let count = Count::of_entries(&self.entries, &entries);
-        if self.entries != entries || self.bundles != bundles {
-            let affected = self.running.agent.replace(registry).await;
+    /// Returns what is in force no longer, or never was.
+    async fn put_in_force(&mut self, next: Next) -> Registry {
+        let unused = if next.differs {
+            let unused = std::mem::replace(&mut self.registry, next.registry);
+            let affected = self.running.agent.replace(self.registry.clone()).await;
             tracing::info!(
-                entries = %count,
-                bundles = %Count::of_bundles(&self.settings.bundles, &settings.bundles),
+                entries = %next.entries,
+                bundles = %Count::of_bundles(&self.settings.bundles, &next.settings.bundles),
                 callers = affected,
                 "the configuration is in force"
             );
+            unused
         } else {
             tracing::info!(
                 "the configuration was read again; no entry and no bundle is other than before"
             );
+            next.registry
+        };
+        for key in next.live {
+            tracing::info!(
+                key = key.name,
+                value = (key.shown)(&next.settings),
+                "changed"
+            );
         }
-        for key in difference.live {
-            tracing::info!(key = key.name, value = (key.shown)(&settings), "changed");
-        }
-        self.running.logging.set_level(settings.log.level.clone());
-        (self.settings, self.entries, self.bundles, self.lint) =
-            (settings, entries, bundles, Some(lint));
+        self.running
+            .logging
+            .set_level(next.settings.log.level.clone());
+        (self.settings, self.lint) = (Arc::new(next.settings), Some(next.lint));
         let files = self.files();
         if let Some(watcher) = &mut self.watcher {
             watcher.set(files);
         }
-        Ok(())
-    }
-
-    /// Entries and foreign bundles as the agent takes them. The files of the bundles are read.
-    async fn registry(
-        &self,
-        entries: Vec<RegistrationEntry>,
-        settings: &Settings,
-    ) -> Result<(Registry, BundleSet), Vec<String>> {
-        let (foreign, wanted) = (self.foreign.clone(), settings.bundles.clone());
-        let built = spawn_blocking(move || {
-            let bundles = foreign
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .read(&wanted);
-            (Registry::new(entries, bundles.clone()), bundles)
-        });
-        built
-            .await
-            .map_err(|error| vec![format!("building the index of entries broke off: {error}")])
+        unused
     }
 
     /// Reads the files of foreign bundles again.
     async fn read_bundles(&mut self) {
-        let entries = self
-            .entries
-            .iter()
-            .map(|entry| RegistrationEntry::clone(entry))
-            .collect();
-        match self.registry(entries, &self.settings).await {
-            Ok((_, bundles)) if bundles == self.bundles => {}
-            Ok((registry, bundles)) => {
-                let read: Vec<_> = bundles.iter().map(|bundle| &**bundle).collect();
-                for odd in bundle_file::odd(&read) {
-                    tracing::warn!("{}", odd.what);
-                }
-                self.entries = registry.entries().iter().cloned().collect();
-                self.bundles = bundles;
-                let affected = self.running.agent.replace(registry).await;
-                tracing::info!(callers = affected, "foreign bundles have changed");
-            }
-            Err(sentences) => {
-                told(&sentences, |sentence| {
-                    tracing::error!("foreign bundles are not read: {sentence}");
-                });
-            }
+        let (foreign, wanted) = (self.foreign.clone(), self.settings.clone());
+        let Ok(bundles) = spawn_blocking(move || lock(&foreign).read(&wanted.bundles)).await else {
+            tracing::error!("reading foreign bundles broke off");
+            return;
+        };
+        if bundles == **self.registry.foreign() {
+            return;
         }
+        let read: Vec<_> = bundles.iter().map(|bundle| &**bundle).collect();
+        for odd in bundle_file::odd(&read) {
+            tracing::warn!("{}", odd.what);
+        }
+        self.registry = self.registry.with_foreign(bundles);
+        let affected = self.running.agent.replace(self.registry.clone()).await;
+        tracing::info!(callers = affected, "foreign bundles have changed");
     }
 
     /// What is odd about what is in force.
@@ -270,9 +250,10 @@ impl Reloader {
         let Some(lint) = self.lint.take() else {
             return Vec::new();
         };
-        let (settings, entries) = (self.settings.clone(), self.entries.clone());
+        let (settings, registry) = (self.settings.clone(), self.registry.clone());
         let found = spawn_blocking(move || {
-            let entries: Vec<&RegistrationEntry> = entries.iter().map(|entry| &**entry).collect();
+            let entries: Vec<&RegistrationEntry> =
+                registry.entries().iter().map(|entry| &**entry).collect();
             lint.warnings(&settings, &entries, LOOKS, calendar::now())
                 .sentences()
                 .collect::<Vec<_>>()
@@ -290,6 +271,58 @@ impl Reloader {
             warnings,
         });
     }
+}
+
+/// A configuration that can be put in force. Whatever takes as long as it has entries was done before.
+struct Next {
+    settings: Settings,
+    lint: Lint,
+    registry: Registry,
+    /// Entries or foreign bundles are others than before.
+    differs: bool,
+    /// How many entries are.
+    entries: Count,
+    /// What else is, and can be while the agent runs.
+    live: Vec<&'static Key>,
+}
+
+impl Next {
+    /// Reads the configuration and the files of its bundles, and compares them with what is in force.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be put in force, in sentences.
+    fn prepare(
+        file: &Path,
+        given: &[Given],
+        before: &Settings,
+        in_force: Registry,
+        foreign: &Mutex<ForeignBundles>,
+    ) -> Result<Self, Vec<String>> {
+        let Checked { mut settings, lint } =
+            config::load(file, given).map_err(|error| error.sentences())?;
+        let difference = Difference::between(before, &settings);
+        if let Some(refusal) = difference.refusal() {
+            return Err(vec![refusal]);
+        }
+        let bundles = lock(foreign).read(&settings.bundles);
+        let registry = Registry::new(std::mem::take(&mut settings.entries), bundles);
+        let entries = Count::of_entries(in_force.entries(), registry.entries());
+        let differs = in_force.foreign() != registry.foreign()
+            || !in_force.entries().iter().eq(registry.entries());
+        Ok(Self {
+            settings,
+            lint,
+            registry,
+            differs,
+            entries,
+            live: difference.live,
+        })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Says the first of some sentences, and returns those that were said.
