@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::call::{self, Client};
 use crate::clock::{self, Quantiles};
+use crate::reload::reload;
 use crate::report::{Figure, Reach, Report};
 use crate::stream::Streams;
 use crate::target::{Other, Target};
@@ -29,6 +30,7 @@ pub(crate) struct Scale {
     streams: [usize; 2],
     updates: usize,
     changes: usize,
+    reloads: usize,
     /// How long an idle target is left to come to rest, and watched.
     rest: Duration,
     watch: Duration,
@@ -46,6 +48,7 @@ impl Scale {
         streams: [1000, 9500],
         updates: 5,
         changes: 200,
+        reloads: 10,
         rest: Duration::from_secs(10),
         watch: Duration::from_secs(30),
         starts: 20,
@@ -59,6 +62,7 @@ impl Scale {
         streams: [50, 500],
         updates: 1,
         changes: 10,
+        reloads: 2,
         rest: Duration::from_secs(1),
         watch: Duration::from_secs(2),
         starts: 2,
@@ -78,8 +82,8 @@ pub(crate) struct Figures {
 }
 
 /// Names for `--only`.
-const NAMES: [&str; 9] = [
-    "first", "one-shot", "fetch", "jwt", "streams", "change", "idle", "start", "match",
+const NAMES: [&str; 10] = [
+    "first", "one-shot", "fetch", "jwt", "streams", "change", "reload", "idle", "start", "match",
 ];
 
 impl Figures {
@@ -141,6 +145,11 @@ impl Figures {
         }
         if self.wanted("change") {
             self.change(&mut report).await?;
+        }
+        if self.wanted("reload") {
+            for entries in self.scale.entries {
+                reload(&mut report, &self.binary, entries, self.scale.reloads).await?;
+            }
         }
         if self.wanted("idle") {
             self.idle(&mut report, responses.path()).await?;

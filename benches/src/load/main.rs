@@ -19,6 +19,7 @@ mod call;
 mod clock;
 mod figures;
 mod inside;
+mod reload;
 mod report;
 mod stream;
 mod target;

@@ -22,6 +22,8 @@ pub(crate) struct Target {
     child: Option<Child>,
     stdin: Option<ChildStdin>,
     folder: Option<TempDir>,
+    /// Entries in its configuration that are not the load program's.
+    others: usize,
 }
 
 /// A server that runs already: `NAME=SOCKET,PID`.
@@ -75,9 +77,19 @@ selectors = ["unix:uid:UID"]
 impl Target {
     /// Starts the agent in a folder of its own and waits for its first SVID.
     pub(crate) async fn agent(binary: &Path) -> Result<Self> {
+        Self::agent_with(binary, 0).await
+    }
+
+    /// As [`Target::agent`], with so many entries that are others'.
+    pub(crate) async fn agent_with(binary: &Path, others: usize) -> Result<Self> {
         let folder = TempDir::with_prefix("plastron-load-")?;
-        fs::write(folder.path().join("plastron.toml"), configuration(false))?;
-        Self::agent_in(binary, folder).await
+        fs::write(
+            folder.path().join("plastron.toml"),
+            configuration(false, others),
+        )?;
+        let mut target = Self::agent_in(binary, folder).await?;
+        target.others = others;
+        Ok(target)
     }
 
     async fn agent_in(binary: &Path, folder: TempDir) -> Result<Self> {
@@ -103,6 +115,7 @@ impl Target {
             child: None,
             stdin: None,
             folder: None,
+            others: 0,
         }
     }
 
@@ -124,6 +137,7 @@ impl Target {
             child: Some(child),
             stdin,
             folder: Some(folder),
+            others: 0,
         };
         target.first_svid(Duration::from_secs(10)).await?;
         Ok(target)
@@ -160,9 +174,11 @@ impl Target {
             .folder
             .take()
             .ok_or("only an agent of ours is restarted")?;
+        let others = self.others;
         let began = clock::now();
         let target = Self::agent_in(binary, folder).await?;
-        Ok((target, clock::now() - began))
+        let took = clock::now() - began;
+        Ok((Self { others, ..target }, took))
     }
 
     async fn stop(&mut self) -> Result<()> {
@@ -185,7 +201,7 @@ impl Target {
         let file = folder.join("plastron.toml");
         if file.exists() {
             let new = folder.join("plastron.toml.new");
-            fs::write(&new, configuration(more))?;
+            fs::write(&new, configuration(more, self.others))?;
             let at = clock::now();
             fs::rename(new, file)?;
             return Ok(at);
@@ -285,14 +301,24 @@ fn memory_of(pid: u32) -> Result<Memory> {
     }
 }
 
-fn configuration(more: bool) -> String {
+fn configuration(more: bool, others: usize) -> String {
+    use std::fmt::Write as _;
     let uid = rustix::process::geteuid().as_raw().to_string();
     let text = if more {
         [CONFIGURATION, ADDITION].concat()
     } else {
         CONFIGURATION.to_owned()
     };
-    text.replace("UID", &uid)
+    let mut text = text.replace("UID", &uid);
+    for number in 0..others {
+        let uid = 10_000 + number / 3;
+        let _infallible = write!(
+            text,
+            "[[entry]]\nspiffe_id = \"spiffe://example.org/ns/shop/service/{number}\"\nselectors = [\"unix:uid:{uid}\", \
+             \"unix:gid:500\", \"unix:path:/usr/lib/shop/service-{number}\"]\n"
+        );
+    }
+    text
 }
 
 /// Thousands of streams take as many descriptors.
