@@ -1,9 +1,9 @@
 //! The file that records go to, and the end of the chain that it holds already.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, Permissions},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -80,16 +80,24 @@ pub(super) fn open(path: &Path, mode: u32) -> Result<Opened, AuditFileError> {
         path: path.to_owned(),
         source,
     };
-    let file = OpenOptions::new()
+    let mut options = OpenOptions::new();
+    options
         .read(true)
         .append(true)
-        .create(true)
         .mode(mode)
         // A pipe without a reader would hold the agent up.
-        .custom_flags(OFlags::NONBLOCK.bits() as i32)
-        .open(path)
-        .map(HeldFile::new)
-        .map_err(failed)?;
+        .custom_flags(OFlags::NONBLOCK.bits() as i32);
+    let file = match options.clone().create_new(true).open(path) {
+        // Whatever the umask takes away.
+        Ok(new) => new
+            .set_permissions(Permissions::from_mode(mode))
+            .map(|()| new),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            options.create(true).open(path)
+        }
+        Err(error) => Err(error),
+    };
+    let file = file.map(HeldFile::new).map_err(failed)?;
     let kind = file.metadata().map_err(failed)?.file_type();
     if kind.is_char_device() {
         return Ok(Opened {
@@ -311,8 +319,11 @@ mod tests {
     fn a_new_file_has_the_mode_that_was_asked_for() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.jsonl");
-        drop(open(&path, 0o600).unwrap());
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        // More than the umask of any machine lets through, and an old file keeps what it has.
+        for asked in [0o666, 0o600] {
+            drop(open(&path, asked).unwrap());
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o666);
+        }
     }
 
     #[test]
