@@ -36,6 +36,37 @@ fn it_serves_when_it_says_so_and_leaves_nothing_behind_but_evidence() {
     let records = fs::read_to_string(scene.path("audit.jsonl")).unwrap();
     assert!(records.contains("spiffe://example.org/cart"), "{records}");
 
+    // Whoever cuts the file behind a head is found by who has a later one, and whoever signs with another key by who has
+    // that of the agent.
+    let verify = |key: &str, head: &str| {
+        say(&[
+            "audit",
+            "verify",
+            "--key",
+            key,
+            "--head",
+            head,
+            &scene.text("audit.jsonl"),
+        ])
+    };
+    let (key, head) = (
+        scene.text("state/audit-key.pub"),
+        scene.text("state/audit-head"),
+    );
+    assert_eq!(verify(&key, &head).code, 0);
+    let other = Scene::new("").start().stop().1;
+    assert_eq!(verify(&other.text("state/audit-key.pub"), &head).code, 1);
+    let first_head = records.find("\"kind\":\"head\"").unwrap();
+    let cut = first_head + records[first_head..].find('\n').unwrap() + 1;
+    assert!(cut < records.len());
+    fs::write(scene.path("audit.jsonl"), &records[..cut]).unwrap();
+    assert_eq!(verify(&key, &head).code, 1);
+    assert_eq!(
+        say(&["audit", "verify", &scene.text("audit.jsonl")]).code,
+        0,
+        "nothing in the file tells it from one that ended there"
+    );
+
     // S-99 −: a changed record is found.
     fs::write(
         scene.path("audit.jsonl"),
