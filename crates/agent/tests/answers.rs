@@ -313,6 +313,9 @@ async fn a_token_is_valid_for_its_audience_and_for_no_other() {
         .into_inner()
         .svids
         .remove(0);
+    // WAPI-43 +: all fields are set but the hint, which the entry has not.
+    assert_eq!(svid.spiffe_id, "spiffe://example.org/cart");
+    assert_eq!(svid.svid.split('.').count(), 3, "{}", svid.svid);
     let validate = |audience: &str, svid: &str| ValidateJwtsvidRequest {
         audience: audience.into(),
         svid: svid.into(),
@@ -366,7 +369,7 @@ async fn a_caller_may_ask_for_one_of_its_identities_and_for_nobody_elses() {
             .await
             .map(|response| response.into_inner().svids.len())
             .map_err(|status| status.code());
-        // WAPI-41 +, WAPI-42 +, WAPI-45 −
+        // WAPI-41 +, WAPI-42 +, WAPI-43 +, WAPI-45 −
         assert_eq!(got, want, "{asked:?}");
     }
 }

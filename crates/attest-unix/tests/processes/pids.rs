@@ -37,8 +37,9 @@ async fn a_pid_that_was_given_to_another_process_is_not_that_process() {
     assert_eq!(puppet.pid(), pid);
     let connection = house.accept().await;
     assert_eq!(connection.peer().pid, pid, "what SO_PEERCRED says");
+    // WAPI-06 −, WEP-10 −
     assert_eq!(house.refusal(connection.peer()).await, PeerLost::Exited);
-    // The process that has the pid now may ask for itself.
+    // WAPI-06 +: the process that has the pid now may ask for itself.
     puppet.connect(&house.socket());
     let own = house.accept().await;
     assert_eq!(house.evidence(own.peer()).await.facts.pid, pid);
