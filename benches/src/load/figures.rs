@@ -291,7 +291,7 @@ impl Figures {
             if at < 2 {
                 let mut spreads = Vec::new();
                 for number in 0..self.scale.updates {
-                    target.change(number % 2 == 0).await?;
+                    target.change(2 - number % 2).await?;
                     let (first, last) = streams.next_messages().await?;
                     spreads.push(last - first);
                     streams.settle(Duration::from_millis(300)).await;
@@ -337,7 +337,7 @@ impl Figures {
         let mut stream = Streams::open(&agent.socket, 1).await?;
         let mut samples = Vec::new();
         for number in 0..self.scale.changes {
-            let written = agent.change(number % 2 == 0).await?;
+            let written = agent.change(2 - number % 2).await?;
             let (arrived, _) = stream.next_messages().await?;
             samples.push(arrived - written);
         }
@@ -354,6 +354,22 @@ impl Figures {
             vec![Some(Figure::Time(quantiles.max))],
             Reach::Nothing,
         );
+        drop(stream);
+        let mut samples = Vec::new();
+        for _ in 0..self.scale.changes {
+            agent.change(1).await?;
+            agent.first_svid(Duration::from_secs(10)).await?;
+            let stream = Streams::open(&agent.socket, 1).await?;
+            let written = agent.change(0).await?;
+            samples.push(stream.ended().await? - written);
+        }
+        let quantiles = Quantiles::of(samples);
+        report.row(
+            "last entry gone from the file → stream ended, p50",
+            vec![Some(Figure::Time(quantiles.p50))],
+            Reach::Nothing,
+        );
+        report.row("… p99", vec![Some(Figure::Time(quantiles.p99))], limit);
         Ok(())
     }
 

@@ -28,7 +28,7 @@ pub(crate) async fn reload(
     for number in 0..times {
         let client = Client::connect(&agent.socket).await?;
         let calling = Calling::start(client);
-        let written = agent.change(number % 2 == 0).await?;
+        let written = agent.change(2 - number % 2).await?;
         let (arrived, _) = stream.next_messages().await?;
         changes.push(arrived - written);
         stream.settle(AFTER).await;

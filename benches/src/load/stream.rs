@@ -75,15 +75,28 @@ impl Streams {
         let waiting = local.run_until(async {
             tokio::select! {
                 times = all => Ok(times),
-                Some(ended) = tasks.join_next() => match ended? {
-                    Ok(()) => Err("a stream ended".into()),
-                    Err(error) => Err(error),
-                },
+                Some(ended) = tasks.join_next() => {
+                    ended??;
+                    Err("a stream was ended".into())
+                }
             }
         });
         tokio::time::timeout(PATIENCE, waiting)
             .await
             .map_err(|_| "messages are missing after a minute")?
+    }
+
+    /// Waits until the server has ended all streams: when the last was.
+    pub(crate) async fn ended(mut self) -> Result<Instant> {
+        let all = self.local.run_until(async {
+            while let Some(ended) = self.tasks.join_next().await {
+                ended??;
+            }
+            Result::Ok(clock::now())
+        });
+        tokio::time::timeout(PATIENCE, all)
+            .await
+            .map_err(|_| "a stream goes on after a minute")?
     }
 
     /// Drops messages that arrive within `time`: updates that a measurement has not asked for.
@@ -108,7 +121,7 @@ async fn hold(socket: PathBuf, seen: Rc<Seen>, gate: Rc<Semaphore>) -> Result<()
         }
         let heard = frames.take(&buffer[..read]);
         if heard.ended {
-            return Err("the stream was ended".into());
+            return Ok(());
         }
         if !heard.answer.is_empty() {
             connection.write_all(&heard.answer).await?;

@@ -61,18 +61,10 @@ socket = "agent.sock"
 
 [audit]
 file = "audit.jsonl"
-
-[[entry]]
-spiffe_id = "spiffe://example.org/load"
-selectors = ["unix:uid:UID"]
 "#;
 
-/// An entry more, for the same caller.
-const ADDITION: &str = r#"
-[[entry]]
-spiffe_id = "spiffe://example.org/added"
-selectors = ["unix:uid:UID"]
-"#;
+/// What the load program is, in this order: so many of them make an entry each.
+const OWN: [&str; 2] = ["load", "added"];
 
 impl Target {
     /// Starts the agent in a folder of its own and waits for its first SVID.
@@ -85,7 +77,7 @@ impl Target {
         let folder = TempDir::with_prefix("plastron-load-")?;
         fs::write(
             folder.path().join("plastron.toml"),
-            configuration(false, others),
+            configuration(1, others),
         )?;
         let mut target = Self::agent_in(binary, folder).await?;
         target.others = others;
@@ -144,7 +136,7 @@ impl Target {
     }
 
     /// Asks until there is an answer. The moment it came.
-    async fn first_svid(&mut self, patience: Duration) -> Result<Instant> {
+    pub(crate) async fn first_svid(&mut self, patience: Duration) -> Result<Instant> {
         let began = clock::now();
         loop {
             let error = match call::first_svid(&self.socket).await {
@@ -190,9 +182,9 @@ impl Target {
         Ok(())
     }
 
-    /// Makes the target send the streams what they have, or something new: by a line to the bare server, by an entry
-    /// more or less to the agent. The moment it was done.
-    pub(crate) async fn change(&mut self, more: bool) -> Result<Instant> {
+    /// Makes the target send the streams what they have, or something new: by a line to the bare server, by another number
+    /// of entries for them, at most two, to the agent. The moment it was done.
+    pub(crate) async fn change(&mut self, own: usize) -> Result<Instant> {
         let folder = self
             .folder
             .as_ref()
@@ -201,7 +193,7 @@ impl Target {
         let file = folder.join("plastron.toml");
         if file.exists() {
             let new = folder.join("plastron.toml.new");
-            fs::write(&new, configuration(more, self.others))?;
+            fs::write(&new, configuration(own, self.others))?;
             let at = clock::now();
             fs::rename(new, file)?;
             return Ok(at);
@@ -301,24 +293,23 @@ fn memory_of(pid: u32) -> Result<Memory> {
     }
 }
 
-fn configuration(more: bool, others: usize) -> String {
-    use std::fmt::Write as _;
-    let uid = rustix::process::geteuid().as_raw().to_string();
-    let text = if more {
-        [CONFIGURATION, ADDITION].concat()
-    } else {
-        CONFIGURATION.to_owned()
-    };
-    let mut text = text.replace("UID", &uid);
-    for number in 0..others {
+fn configuration(own: usize, others: usize) -> String {
+    let uid = rustix::process::geteuid().as_raw();
+    let own = OWN[..own].iter().map(|name| {
+        format!("[[entry]]\nspiffe_id = \"spiffe://example.org/{name}\"\nselectors = [\"unix:uid:{uid}\"]\n")
+    });
+    let others = (0..others).map(|number| {
         let uid = 10_000 + number / 3;
-        let _infallible = write!(
-            text,
+        format!(
             "[[entry]]\nspiffe_id = \"spiffe://example.org/ns/shop/service/{number}\"\nselectors = [\"unix:uid:{uid}\", \
              \"unix:gid:500\", \"unix:path:/usr/lib/shop/service-{number}\"]\n"
-        );
-    }
-    text
+        )
+    });
+    [CONFIGURATION.to_owned()]
+        .into_iter()
+        .chain(own)
+        .chain(others)
+        .collect()
 }
 
 /// Thousands of streams take as many descriptors.
