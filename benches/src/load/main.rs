@@ -10,7 +10,7 @@
 //!
 //! Machines differ, so what counts is the ratio of two columns of one run. Driver and target share the cores; where
 //! that matters, the figure is per second of CPU time of the target. The table goes to the standard output, what is
-//! going on to the standard error.
+//! going on to the standard error. A size beyond its limit fails the run; times are for people to judge.
 
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 
@@ -99,6 +99,10 @@ async fn measure(arguments: Arguments) -> Result<()> {
         Scale::FULL
     };
     let figures = Figures::new(&agent, arguments.other, scale, &arguments.only)?;
-    print!("{}", figures.take().await?);
-    Ok(())
+    let report = figures.take().await?;
+    print!("{report}");
+    match report.too_large().as_slice() {
+        [] => Ok(()),
+        rows => Err(format!("larger than it may be: {}", rows.join("; ")).into()),
+    }
 }

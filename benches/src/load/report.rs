@@ -60,6 +60,18 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// The rows whose size is beyond what is to be reached. Times differ from machine to machine and from moment to moment;
+    /// sizes do not.
+    pub(crate) fn too_large(&self) -> Vec<&str> {
+        let too_large = self.rows.iter().filter(|row| {
+            let Reach::AtMost(limit @ (Figure::KiB(_) | Figure::Megabytes(_))) = row.reach else {
+                return false;
+            };
+            row.value(0).is_some_and(|value| value > limit.value())
+        });
+        too_large.map(|row| row.what.as_str()).collect()
+    }
+
     fn line(&self, row: &Row) -> String {
         let figures =
             (0..self.columns.len()).map(|at| match row.figures.get(at).copied().flatten() {
