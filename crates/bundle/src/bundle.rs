@@ -1,11 +1,12 @@
 //! The bundle of one trust domain.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use plastron_id::{TrustDomain, TrustDomainRef};
 
 use crate::document::{self, BundleDocument, BundleError, Parsed};
-use crate::{JwtAuthority, X509AuthoritiesId, X509Authority, pem};
+use crate::{JwtAuthority, MAX_KEYS, Skipped, X509AuthoritiesId, X509Authority, pem};
 
 /// The authorities of a trust domain, by the kind of SVID they sign.
 ///
@@ -64,34 +65,32 @@ impl Bundle {
     ///
     /// # Errors
     ///
-    /// Bytes that do not divide into certificates (RS-09). Certificates that are no authorities are left out and reported
-    /// (AMB-13).
+    /// Bytes that do not divide into certificates (RS-09), or more than [`MAX_KEYS`] of them (BUNDLE-25). Certificates that
+    /// are no authorities are left out and reported (AMB-13).
     pub fn from_der(trust_domain: TrustDomain, der: &[u8]) -> Result<Parsed, BundleError> {
-        let mut parsed = Parsed::new(trust_domain);
+        let mut certificates = Vec::new();
         let mut rest = der;
-        for index in 0.. {
-            if rest.is_empty() {
-                break;
+        while !rest.is_empty() {
+            if certificates.len() == MAX_KEYS {
+                return Err(BundleError::TooManyKeys);
             }
             let len = crate::certificate::len_of_first(rest).map_err(|_| BundleError::Der)?;
             let (first, others) = rest.split_at(len);
-            parsed.add_certificate(index, first);
+            certificates.push(first);
             rest = others;
         }
-        Ok(parsed)
+        Ok(Parsed::of_certificates(trust_domain, &certificates))
     }
 
     /// Reads the certificates of a PEM text, one at least. What stands outside their lines is not looked at.
     ///
     /// # Errors
     ///
-    /// A text without certificates, or with a broken one. Certificates that are no authorities are left out and reported.
+    /// A text without certificates, with a broken one, or with more than [`MAX_KEYS`] (BUNDLE-25). Certificates that are no
+    /// authorities are left out and reported.
     pub fn from_pem(trust_domain: TrustDomain, text: &str) -> Result<Parsed, BundleError> {
-        let mut parsed = Parsed::new(trust_domain);
-        for (index, der) in pem::certificates(text)?.iter().enumerate() {
-            parsed.add_certificate(index, der);
-        }
-        Ok(parsed)
+        let certificates = pem::certificates(text)?;
+        Ok(Parsed::of_certificates(trust_domain, &certificates))
     }
 
     /// Adds an X.509 authority; one that is there already is not added again (BUNDLE-24).
@@ -99,6 +98,21 @@ impl Bundle {
         if !self.x509_authorities.contains(&authority) {
             self.x509_authorities.push(authority);
             self.x509_authorities_id = X509AuthoritiesId::new();
+        }
+    }
+
+    /// As [`add_x509_authority`](Self::add_x509_authority) for each, in a time that hardly grows with what is there.
+    pub(crate) fn add_x509_authorities(&mut self, authorities: Vec<X509Authority>) {
+        let mut known: BTreeSet<_> = self
+            .x509_authorities
+            .iter()
+            .map(|one| one.shared_der())
+            .collect();
+        for authority in authorities {
+            if known.insert(authority.shared_der()) {
+                self.x509_authorities.push(authority);
+                self.x509_authorities_id = X509AuthoritiesId::new();
+            }
         }
     }
 
@@ -235,14 +249,20 @@ impl PartialEq for Bundle {
 impl Eq for Bundle {}
 
 impl Parsed {
-    fn add_certificate(&mut self, index: usize, der: &[u8]) {
-        match X509Authority::parse(der) {
-            Ok(authority) => self.bundle.add_x509_authority(authority),
-            Err(error) => self.skipped.push(crate::Skipped {
-                index,
-                reason: error.into(),
-            }),
+    fn of_certificates<D: AsRef<[u8]>>(trust_domain: TrustDomain, certificates: &[D]) -> Self {
+        let mut parsed = Self::new(trust_domain);
+        let mut authorities = Vec::with_capacity(certificates.len());
+        for (index, der) in certificates.iter().enumerate() {
+            match X509Authority::parse(der.as_ref()) {
+                Ok(authority) => authorities.push(authority),
+                Err(error) => parsed.skipped.push(Skipped {
+                    index,
+                    reason: error.into(),
+                }),
+            }
         }
+        parsed.bundle.add_x509_authorities(authorities);
+        parsed
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) use write::{write_document, write_jwks, write_map};
 /// The most bytes of a document (BUNDLE-25): thousands of certificates, and what gRPC takes by default.
 pub const MAX_DOCUMENT_LEN: usize = 4 * 1024 * 1024;
 
-/// The most keys of a document (BUNDLE-25).
+/// The most keys of a document, and certificates of a bundle in DER or PEM (BUNDLE-25).
 pub const MAX_KEYS: usize = 4096;
 
 /// A bundle document, taken apart.
@@ -77,10 +77,11 @@ impl<'a> BundleDocument<'a> {
         let mut parsed = Parsed::new(trust_domain);
         parsed.bundle.set_sequence(self.sequence);
         parsed.bundle.set_refresh_hint(self.refresh_hint);
+        let mut x509_authorities = Vec::new();
         for (index, key) in self.keys.iter().enumerate() {
             let added = match key.kind() {
                 Ok(key::Use::X509) => key.x509_authority().map(|authority| {
-                    parsed.bundle.add_x509_authority(authority);
+                    x509_authorities.push(authority);
                 }),
                 Ok(key::Use::Jwt) => match key.jwt_authority() {
                     Ok(authority) => {
@@ -95,6 +96,7 @@ impl<'a> BundleDocument<'a> {
                 parsed.skipped.push(Skipped { index, reason });
             }
         }
+        parsed.bundle.add_x509_authorities(x509_authorities);
         Ok(parsed)
     }
 
@@ -149,8 +151,8 @@ pub enum BundleError {
     /// It has no array `keys` (BUNDLE-18).
     #[error("bundle document without an array of keys")]
     Keys,
-    /// It has more keys than [`MAX_KEYS`] (BUNDLE-25).
-    #[error("bundle document with too many keys")]
+    /// It has more keys, or certificates, than [`MAX_KEYS`] (BUNDLE-25).
+    #[error("bundle with too many keys")]
     TooManyKeys,
     /// `spiffe_sequence` is not an integer from 0 to 2⁶⁴−1 (BUNDLE-14).
     #[error("spiffe_sequence is not an integer of 64 bits")]

@@ -3,8 +3,8 @@
 use base64ct::{Base64, Encoding as _};
 use pem_rfc7468::LineEnding;
 
-use crate::BundleError;
 use crate::certificate::MAX_CERTIFICATE_LEN;
+use crate::{BundleError, MAX_KEYS};
 
 const LABEL: &str = "CERTIFICATE";
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
@@ -16,11 +16,14 @@ const END: &str = "-----END CERTIFICATE-----";
 ///
 /// # Errors
 ///
-/// No certificate, or one whose frame or base64 is broken.
+/// No certificate, one whose frame or base64 is broken, or more than [`MAX_KEYS`] (BUNDLE-25).
 pub fn certificates(text: &str) -> Result<Vec<Vec<u8>>, BundleError> {
     let mut certificates = Vec::new();
     let mut rest = text;
     while let Some((_, block)) = rest.split_once(BEGIN) {
+        if certificates.len() == MAX_KEYS {
+            return Err(BundleError::TooManyKeys);
+        }
         let (body, behind) = block.split_once(END).ok_or(BundleError::Pem)?;
         // base64 takes four bytes for three, and line ends come on top.
         if body.len() > MAX_CERTIFICATE_LEN * 2 {

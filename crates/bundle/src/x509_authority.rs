@@ -48,6 +48,11 @@ impl X509Authority {
         &self.der
     }
 
+    /// The same, shared.
+    pub(crate) fn shared_der(&self) -> Arc<[u8]> {
+        Arc::clone(&self.der)
+    }
+
     /// The certificate, ready to read.
     pub fn certificate(&self) -> Certificate<'_> {
         Certificate::from_layout(&self.der, self.layout)

@@ -1,7 +1,7 @@
 //! X.509 authorities as DER and PEM.
 
 use plastron_bundle::certificate::certificates;
-use plastron_bundle::{Bundle, BundleError, SkipReason, X509AuthorityError, pem};
+use plastron_bundle::{Bundle, BundleError, MAX_KEYS, SkipReason, X509AuthorityError, pem};
 
 use crate::fixture::*;
 
@@ -125,4 +125,30 @@ fn pem_is_read_with_what_people_write_around_it() {
             "{what}"
         );
     }
+}
+
+#[test]
+fn der_and_pem_have_as_many_certificates_as_a_document_has_keys() {
+    // Two bytes are the shortest that pass for one, so that a file of a few megabytes could have millions.
+    let empty = [0x30, 0];
+    let read = |count: usize| {
+        let der = empty.repeat(count);
+        let pem = pem::certificate(&empty).repeat(count);
+        [Bundle::from_der(td(), &der), Bundle::from_pem(td(), &pem)]
+    };
+    for parsed in read(MAX_KEYS) {
+        let skipped = parsed.map(|parsed| parsed.skipped.len());
+        assert_eq!(skipped, Ok(MAX_KEYS), "BUNDLE-25 +");
+    }
+    for parsed in read(MAX_KEYS + 1) {
+        assert_eq!(parsed, Err(BundleError::TooManyKeys), "BUNDLE-25 −");
+    }
+}
+
+#[test]
+fn an_authority_that_comes_again_is_not_added_again() {
+    let (one, two) = (authority(&*KEYS.p256), authority(&*KEYS.rsa));
+    let parsed = Bundle::from_der(td(), &[&one[..], &two, &one, &two].concat()).unwrap();
+    // BUNDLE-24 +: in the order in which they first came.
+    assert_eq!(parsed.bundle.x509_der(), [&one[..], &two].concat());
 }
