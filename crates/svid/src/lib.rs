@@ -54,7 +54,7 @@ pub use jwt_verifier::{
 };
 pub use x509_svid::{X509Svid, X509SvidError};
 pub use x509_verifier::{
-    LeafError, MAX_CHAIN_LEN, MAX_INTERMEDIATES, MAX_NAME_COMPARISONS, MAX_PATH_STEPS,
-    MAX_SIGNATURES, NameConstraintError, PathError, PeerRole, VerifiedPaths, VerifiedX509Svid,
-    VerifyError, X509Verifier,
+    LeafError, MAX_AUTHORITY_COMPARISONS, MAX_CHAIN_LEN, MAX_INTERMEDIATES, MAX_NAME_COMPARISONS,
+    MAX_PATH_STEPS, MAX_SIGNATURES, NameConstraintError, PathError, PeerRole, VerifiedPaths,
+    VerifiedX509Svid, VerifyError, X509Verifier,
 };

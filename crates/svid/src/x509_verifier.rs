@@ -18,7 +18,10 @@ use plastron_id::SpiffeIdRef;
 pub use error::{LeafError, PathError, VerifyError};
 pub(crate) use leaf::{KeyUsageRule, check_leaf};
 pub use name_constraints::NameConstraintError;
-pub use path::{MAX_INTERMEDIATES, MAX_NAME_COMPARISONS, MAX_PATH_STEPS, MAX_SIGNATURES};
+pub use path::{
+    MAX_AUTHORITY_COMPARISONS, MAX_INTERMEDIATES, MAX_NAME_COMPARISONS, MAX_PATH_STEPS,
+    MAX_SIGNATURES,
+};
 pub use verified_paths::VerifiedPaths;
 
 use path::{Search, Window};
@@ -131,7 +134,8 @@ impl<'a> X509Verifier<'a> {
         };
 
         let place = self.paths.and_then(|paths| {
-            paths.place(chain, self.role, bundles.x509_authorities_id(trust_domain)?)
+            let authorities = bundles.x509_authorities_id(trust_domain)?;
+            paths.place(&leaf, others, self.role, authorities)
         });
         if let Some(window) = place.as_ref().and_then(|place| place.recall(now)) {
             return Ok(VerifiedX509Svid { leaf, id, window });
@@ -154,8 +158,9 @@ impl<'a> X509Verifier<'a> {
             intermediates: &intermediates[..count],
         }
         .run(&leaf)?;
-        // With others beside, there would be no end of chains that one peer could have remembered.
+        // With others beside, or in every order, there would be no end of what one peer could have remembered.
         if let Some(place) = place
+            && found.is_in_order
             && found.intermediates == others.len()
         {
             place.remember(found.window);

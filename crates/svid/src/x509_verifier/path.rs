@@ -9,6 +9,7 @@ use plastron_bundle::X509Authority;
 use plastron_bundle::certificate::Certificate;
 
 use super::leaf::is_key_acceptable;
+use super::verified_paths::Signature;
 use super::{PathError, PeerRole, VerifiedPaths, name_constraints};
 
 /// The most intermediates between a leaf and its authority (X509-61, which wants six at least).
@@ -28,6 +29,12 @@ pub const MAX_PATH_STEPS: usize = 256;
 ///
 /// Two hundred names under a hundred constraints take 20,000; all together take less than ten checks of a signature.
 pub const MAX_NAME_COMPARISONS: usize = 50_000;
+
+/// The most comparisons of an authority's name with that of an issuer for one chain (X509-61).
+///
+/// Nobody is kept from a bundle of thousands: the longest path takes nine looks at it. But two hundred looks, which a chain of
+/// certificates that all have one name could ask for, would take more time than all signatures.
+pub const MAX_AUTHORITY_COMPARISONS: usize = 250_000;
 
 /// A name counts once more for each of so many bytes, as a comparison and as a step: common ones do not.
 const LONG_NAME: usize = 256;
@@ -67,6 +74,8 @@ pub(super) struct Found {
     pub(super) window: Window,
     /// How many certificates stand between leaf and authority.
     pub(super) intermediates: usize,
+    /// Whether they are the first of those presented, each before its issuer.
+    pub(super) is_in_order: bool,
 }
 
 /// What may still be spent on a chain.
@@ -74,6 +83,7 @@ pub(super) struct Budget {
     signatures: usize,
     steps: usize,
     name_comparisons: usize,
+    authority_comparisons: usize,
 }
 
 impl Budget {
@@ -81,6 +91,7 @@ impl Budget {
         signatures: MAX_SIGNATURES,
         steps: MAX_PATH_STEPS,
         name_comparisons: MAX_NAME_COMPARISONS,
+        authority_comparisons: MAX_AUTHORITY_COMPARISONS,
     };
 
     fn spend(of: &mut usize, cost: usize) -> Result<(), PathError> {
@@ -135,14 +146,24 @@ impl<'c> Search<'_, 'c> {
             tip.certificate.issuer().len() / LONG_NAME,
         )?;
         let mut outcome = Outcome(PathError::UnknownIssuer);
+        let mut some_differ = false;
         for hint in [Hint::Fits, Hint::Differs] {
+            if hint == Hint::Differs && !some_differ {
+                break;
+            }
+            let mut is_wanted = |issuer: &Certificate<'_>| {
+                let found = Hint::of(tip.certificate, issuer);
+                some_differ |= found == Some(Hint::Differs);
+                found == Some(hint)
+            };
+            Budget::spend(&mut budget.authority_comparisons, self.authorities.len())?;
             for authority in self.authorities {
                 // Looked at before anything is copied: a bundle may have thousands.
                 if authority.subject() != tip.certificate.issuer() {
                     continue;
                 }
                 let authority = authority.certificate();
-                if Hint::of(tip.certificate, &authority) != Some(hint) {
+                if !is_wanted(&authority) {
                     continue;
                 }
                 match self.close(tip, &authority, budget) {
@@ -151,7 +172,7 @@ impl<'c> Search<'_, 'c> {
                 }
             }
             for issuer in self.intermediates {
-                if Hint::of(tip.certificate, issuer) != Some(hint) || is_repeated(tip, issuer) {
+                if !is_wanted(issuer) || is_repeated(tip, issuer) {
                     continue;
                 }
                 match self.climb(tip, issuer, budget) {
@@ -207,12 +228,15 @@ impl<'c> Search<'_, 'c> {
             until: authority.not_after(),
         };
         let mut issuer = authority;
+        let mut is_in_order = true;
         for link in tip.down() {
             Budget::spend(&mut budget.signatures, 1)?;
             if link.is_leaf() {
                 self.check_signature(link.certificate, issuer)?;
             } else {
                 self.check_intermediate(link.certificate, issuer)?;
+                let presented = &self.intermediates[link.intermediates - 1];
+                is_in_order &= std::ptr::eq(link.certificate, presented);
             }
             window = window.narrowed(link.certificate);
             issuer = link.certificate;
@@ -220,6 +244,7 @@ impl<'c> Search<'_, 'c> {
         Ok(Found {
             window,
             intermediates: tip.intermediates,
+            is_in_order,
         })
     }
 
@@ -269,19 +294,17 @@ impl<'c> Search<'_, 'c> {
         certificate: &Certificate<'_>,
         issuer: &Certificate<'_>,
     ) -> Result<(), PathError> {
-        let known = self
+        let place = self
             .paths
             .and_then(|paths| paths.signature(certificate, issuer));
-        match known {
-            Some(signature) if signature.is_known() => Ok(()),
-            unknown => {
-                self.check_signature(certificate, issuer)?;
-                if let Some(signature) = unknown {
-                    signature.remember();
-                }
-                Ok(())
-            }
+        if place.as_ref().is_some_and(Signature::is_known) {
+            return Ok(());
         }
+        self.check_signature(certificate, issuer)?;
+        if let Some(place) = place {
+            place.remember();
+        }
+        Ok(())
     }
 
     /// Checks that `issuer` signed `certificate`. Algorithm and key are matched by the bytes of their identifiers, parameters

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use pki_types::UnixTime;
-use plastron_bundle::{Bundle, X509Authority};
+use plastron_bundle::Bundle;
 use plastron_keys::{KeyBackend as _, KeyType, PrivateKey};
 use plastron_svid::{LeafError, PathError, PeerRole, VerifyError, X509Verifier};
 use plastron_testing::raw_certificate::RawCertificate;
@@ -68,11 +68,10 @@ pub(crate) fn bundle(authorities: &[Vec<u8>]) -> Bundle {
 }
 
 pub(crate) fn bundle_of(trust_domain: &str, authorities: &[Vec<u8>]) -> Bundle {
-    let mut bundle = Bundle::new(trust_domain.parse().unwrap());
-    for der in authorities {
-        bundle.add_x509_authority(X509Authority::parse(der).unwrap());
-    }
-    bundle
+    let der = authorities.concat();
+    let parsed = Bundle::from_der(trust_domain.parse().unwrap(), &der).unwrap();
+    assert_eq!(parsed.skipped, []);
+    parsed.bundle
 }
 
 pub(crate) fn verifier() -> X509Verifier<'static> {

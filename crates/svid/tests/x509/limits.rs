@@ -107,6 +107,26 @@ fn work_is_bounded() {
         "X509-61 −: signatures"
     );
 
+    // Few steps, but each looks through a bundle of thousands.
+    let others: Vec<_> = (0..4_000)
+        .map(|n| RawCertificate::authority(&format!("r{n}"), "r", KEYS.other_root.public_key()))
+        .map(|authority| authority.sign(&*KEYS.other_root))
+        .collect();
+    let few = &tangle[..5];
+    assert_eq!(verify(few, &roots), path_error(PathError::UnknownIssuer));
+    assert_eq!(
+        verify(few, &others),
+        path_error(PathError::TooMuchWork),
+        "X509-61 −: authorities"
+    );
+    let (mut longest, leaf_of_longest) = ladder(MAX_INTERMEDIATES);
+    longest.insert(0, leaf_of_longest);
+    assert_eq!(
+        verify(&longest, &[others, roots.to_vec()].concat()),
+        accepted(),
+        "X509-61 +: authorities"
+    );
+
     // Names and constraints, thousands of each.
     let names: Vec<_> = [gn::uri(ID)]
         .into_iter()

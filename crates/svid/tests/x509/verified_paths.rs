@@ -4,14 +4,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, UnixTime};
+use plastron_bundle::certificate::Certificate;
 use plastron_bundle::{BundleSet, X509Authority, X509BundleSource};
 use plastron_id::TrustDomainRef;
-use plastron_keys::KeyBackend as _;
+use plastron_keys::{KeyBackend as _, KeyType};
 use plastron_svid::{
     LeafError, NameConstraintError, PathError, PeerRole, VerifiedPaths, VerifyError, X509Verifier,
 };
 use plastron_testing::BACKEND;
-use plastron_testing::raw_certificate::{Extension, RawCertificate, der, general_name};
+use plastron_testing::raw_certificate::{Extension, RawCertificate, der, general_name, sequence};
 
 use crate::fixture::*;
 
@@ -122,6 +123,13 @@ fn chain() -> Vec<Vec<u8>> {
 
 fn roots() -> Vec<Vec<u8>> {
     vec![by_root(root())]
+}
+
+/// A leaf directly under the root; each number makes another.
+fn numbered(serial: u8) -> Vec<u8> {
+    let mut leaf = leaf();
+    leaf.serial = vec![0x02, 1, serial];
+    by_root(leaf)
 }
 
 /// The same, valid until so many seconds after [`NOW`].
@@ -492,16 +500,107 @@ fn a_chain_with_certificates_beside_its_path_is_not_remembered() {
     });
 }
 
+/// A leaf below five intermediates, each with its own key, leaf first and each before its issuer.
+fn long_chain() -> Vec<Vec<u8>> {
+    let keys: Vec<_> = (0..5)
+        .map(|_| BACKEND.generate(KeyType::EcP256).unwrap())
+        .collect();
+    let mut chain = Vec::new();
+    let (mut issuer, mut signer) = ("root".to_owned(), &*KEYS.root);
+    for (at, key) in keys.iter().enumerate() {
+        let name = format!("i{at}");
+        let certificate = RawCertificate::authority(&name, &issuer, key.public_key());
+        chain.insert(0, certificate.sign(signer));
+        (issuer, signer) = (name, &**key);
+    }
+    chain.insert(0, leaf_below(&issuer).sign(signer));
+    chain
+}
+
+#[test]
+fn one_chain_in_many_orders_drives_nothing_out() {
+    with_paths(16, |paths| {
+        let bundle = bundle(&roots());
+        let good = [by_root(leaf())];
+        assert_eq!(paths.verify(&good, &bundle), (accepted(), 1));
+        let long = long_chain();
+        assert_eq!(paths.verify(&long, &bundle), (accepted(), 6));
+        for first in 1..=5 {
+            for by in 0..4 {
+                let mut turned = long.clone();
+                turned.swap(1, first);
+                turned[2..].rotate_left(by);
+                if turned != long {
+                    assert_eq!(paths.verify(&turned, &bundle), (accepted(), 1));
+                }
+            }
+        }
+        assert_eq!(paths.verify(&good, &bundle), (accepted(), 0));
+        assert_eq!(paths.verify(&long, &bundle), (accepted(), 0), "in order");
+    });
+}
+
+/// The same certificate under the twin of its ECDSA signature, which holds as well: `s` for `n − s`.
+fn twin(certificate: &[u8]) -> Vec<u8> {
+    const N: [u8; 32] = [
+        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
+        0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    ];
+    let parsed = Certificate::parse(certificate).unwrap();
+    let signature = parsed.signature();
+    let r_len = usize::from(signature[3]);
+    let (r, s) = (&signature[2..4 + r_len], &signature[6 + r_len..]);
+    let s = &s[s.iter().take_while(|byte| **byte == 0).count()..];
+    let mut padded = [0; 32];
+    padded[32 - s.len()..].copy_from_slice(s);
+    let mut other = [0; 32];
+    let mut borrow = 0;
+    for at in (0..32).rev() {
+        let digit = i16::from(N[at]) - i16::from(padded[at]) - borrow;
+        borrow = i16::from(digit < 0);
+        other[at] = digit.rem_euclid(256) as u8;
+    }
+    let zeros = other.iter().take_while(|byte| **byte == 0).count();
+    let sign: &[u8] = if other[zeros] >= 0x80 { &[0] } else { &[] };
+    let other = der(0x02, [sign, &other[zeros..]].concat());
+    let bits = der(0x03, [&[0][..], &sequence(&[r, &other])].concat());
+    let algorithm = KEYS.root.algorithm().identifier_der().to_vec();
+    sequence(&[parsed.tbs(), &algorithm, &bits])
+}
+
+#[test]
+fn twins_of_signatures_share_the_place_of_their_leaf() {
+    with_paths(2, |paths| {
+        let bundle = bundle(&roots());
+        let good = [by_root(leaf())];
+        let chain = chain();
+        let twins = [
+            [twin(&chain[0]), chain[1].clone()],
+            [chain[0].clone(), twin(&chain[1])],
+            [twin(&chain[0]), twin(&chain[1])],
+        ];
+        assert_eq!(paths.verify(&good, &bundle), (accepted(), 1));
+        assert_eq!(paths.verify(&chain, &bundle), (accepted(), 2));
+        for twin in twins.iter().cycle().take(12) {
+            let (verdict, signatures) = paths.verify(twin, &bundle);
+            assert_eq!(verdict, accepted());
+            assert_ne!(signatures, 0, "another chain");
+            assert_eq!(paths.verify(twin, &bundle), (accepted(), 0));
+            assert_eq!(paths.verify(&good, &bundle), (accepted(), 0));
+        }
+    });
+}
+
 #[test]
 fn what_is_used_stays_and_the_rest_goes() {
     with_paths(8, |paths| {
         let bundle = bundle(&roots());
-        let used = [by_root(leaf())];
-        let unused = [by_root(leaf())];
+        let used = [numbered(100)];
+        let unused = [numbered(101)];
         assert_eq!(paths.verify(&used, &bundle), (accepted(), 1));
         assert_eq!(paths.verify(&unused, &bundle), (accepted(), 1));
-        for _ in 0..20 {
-            assert_eq!(paths.verify(&[by_root(leaf())], &bundle), (accepted(), 1));
+        for serial in 0..20 {
+            assert_eq!(paths.verify(&[numbered(serial)], &bundle), (accepted(), 1));
             assert_eq!(paths.verify(&used, &bundle), (accepted(), 0));
         }
         assert_eq!(paths.verify(&unused, &bundle), (accepted(), 1));
@@ -534,7 +633,7 @@ fn a_chain_beyond_sixteen_kilobytes_is_verified_each_time() {
 fn threads_share_what_is_remembered() {
     let paths = VerifiedPaths::new(BACKEND.algorithms(), 64);
     let bundle = bundle(&roots());
-    let chains: Vec<Vec<u8>> = (0..8).map(|_| by_root(leaf())).collect();
+    let chains: Vec<Vec<u8>> = (0..8).map(numbered).collect();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
