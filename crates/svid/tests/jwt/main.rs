@@ -6,6 +6,10 @@
 )]
 
 mod claims;
+#[path = "../difference/mod.rs"]
+mod difference;
+mod differential;
+mod divergences;
 mod fixture;
 mod header;
 mod judges;

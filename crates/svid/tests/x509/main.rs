@@ -5,6 +5,10 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+#[path = "../difference/mod.rs"]
+mod difference;
+mod differential;
+mod divergences;
 mod fixture;
 mod judges;
 mod leaf;
