@@ -15,4 +15,5 @@ mod header;
 mod judges;
 mod keys;
 mod minted;
+mod mutated;
 mod own_svid;

@@ -15,6 +15,7 @@ mod leaf;
 mod limbo;
 mod limits;
 mod minted;
+mod mutated;
 mod name_constraints;
 mod own_svid;
 mod path;
