@@ -7,6 +7,7 @@
 
 mod certificate;
 mod certificates;
+mod differential;
 mod document;
 mod fixture;
 mod judges;
