@@ -49,7 +49,6 @@ impl SpiffeIdPattern {
         let mut has = segments(id.path());
         for wanted in segments(self.path()) {
             match (wanted, has.next()) {
-                (_, None) => return false,
                 (REST, Some(_)) => return true,
                 (ONE, Some(_)) => (),
                 (wanted, Some(segment)) if wanted == segment => (),

@@ -64,7 +64,7 @@ impl SpiffeId {
         Self::from_string(uri)
     }
 
-    /// Parses an ID typed by a person: upper case in scheme and trust domain is folded to lower, in ASCII alone.
+    /// Parses an ID typed by a person: upper case in scheme and trust domain is folded to lower, in ASCII alone (ID-31).
     ///
     /// Not for what comes from the wire: there upper case is wrong (ID-09, AMB-01).
     ///

@@ -43,7 +43,7 @@ pub(crate) fn check_len(len: usize) -> Result<(), SpiffeIdError> {
     Ok(())
 }
 
-/// Checks a bare trust domain name. Spec: SPIFFE-ID §2.1 (ID-02, ID-07 to ID-13).
+/// Checks a bare trust domain name. Spec: SPIFFE-ID §2.1, §2.3 (ID-02, ID-07 to ID-14).
 pub(crate) fn check_name(name: &[u8]) -> Result<(), TrustDomainError> {
     if name.len() > MAX_TRUST_DOMAIN_LEN {
         return Err(TrustDomainError::TooLong { len: name.len() });

@@ -33,7 +33,7 @@ impl TrustDomain {
         }
     }
 
-    /// Parses a bare name typed by a person: upper case is folded to lower, in ASCII alone.
+    /// Parses a bare name typed by a person: upper case is folded to lower, in ASCII alone (ID-31).
     ///
     /// Not for what comes from the wire: there a name in upper case is wrong (ID-09, AMB-01).
     ///

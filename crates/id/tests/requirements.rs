@@ -4,8 +4,8 @@ use plastron_id::SpiffeIdError::{
     Character, DotSegment, EmptySegment, RelativePath, Scheme, TooLong, TrailingSlash,
 };
 use plastron_id::{
-    MAX_SPIFFE_ID_LEN, MAX_TRUST_DOMAIN_LEN, SpiffeId, SpiffeIdError, SpiffeIdRef, TrustDomain,
-    TrustDomainError, TrustDomainRef,
+    MAX_SPIFFE_ID_LEN, MAX_TRUST_DOMAIN_LEN, SpiffeId, SpiffeIdError, SpiffeIdPattern, SpiffeIdRef,
+    TrustDomain, TrustDomainError, TrustDomainRef,
 };
 
 /// Parses by every way there is, and sees that they agree.
@@ -377,6 +377,42 @@ fn equality_is_that_of_bytes() {
     // ID-32 +
     assert_eq!(id, SpiffeIdRef::parse("spiffe://td/svc").unwrap());
     assert_eq!(SpiffeIdRef::parse("spiffe://td/svc").unwrap(), id);
+
+    let td: TrustDomain = "td".parse().unwrap();
+    for (rule, other, want) in [("ID-17 +", "td", true), ("ID-17 −", "a.td", false)] {
+        let other = TrustDomainRef::parse(other).unwrap();
+        assert_eq!((td == other, other == td), (want, want), "{rule}: {other}");
+    }
+}
+
+#[test]
+fn ids_names_and_patterns_show_as_their_text() {
+    let id = parse("spiffe://td/svc").unwrap();
+    let td = id.trust_domain();
+    let pattern: SpiffeIdPattern = "spiffe://td/**".parse().unwrap();
+    for (shown, debugged, text) in [
+        (id.to_string(), format!("{id:?}"), "spiffe://td/svc"),
+        (
+            id.as_ref().to_string(),
+            format!("{:?}", id.as_ref()),
+            "spiffe://td/svc",
+        ),
+        (td.to_string(), format!("{td:?}"), "td"),
+        (
+            td.to_owned().to_string(),
+            format!("{:?}", td.to_owned()),
+            "td",
+        ),
+        (
+            pattern.to_string(),
+            format!("{pattern:?}"),
+            "spiffe://td/**",
+        ),
+    ] {
+        assert_eq!(shown, text, "ID-33 +");
+        assert_eq!(debugged, format!("{text:?}"));
+    }
+    assert_eq!(format!("{td:>4}|{:<4}|", td.to_owned()), "  td|td  |");
 }
 
 #[test]
@@ -413,9 +449,18 @@ fn people_may_write_upper_case_where_it_means_nothing() {
 #[test]
 fn maps_keyed_by_ids_and_names_are_looked_up_by_text() {
     use std::collections::{BTreeSet, HashSet};
+    use std::hash::{DefaultHasher, Hash, Hasher as _};
     let ids: HashSet<SpiffeId> = [parse("spiffe://td/a").unwrap()].into();
     assert!(ids.contains("spiffe://td/a"));
     assert!(!ids.contains("spiffe://td/b"));
+    fn hash(value: impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        hasher.finish()
+    }
+    for id in &ids {
+        assert_eq!((hash(id), hash(id.as_ref())), (hash(id.as_str()), hash(id)));
+    }
     let names: BTreeSet<TrustDomain> = ["td".parse().unwrap()].into();
     assert!(names.contains("td"));
     assert!(!names.contains("t"));
