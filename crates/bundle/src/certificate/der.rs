@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
             [tag, len @ 0..=0x7f, ..] => (tag, 2, usize::from(len)),
             [tag, 0x81, len @ 0x80..=0xff, ..] => (tag, 3, usize::from(len)),
             [tag, 0x82, high @ 1..=0xff, low, ..] => {
-                (tag, 4, usize::from(high) << 8 | usize::from(low))
+                (tag, 4, usize::from(u16::from_be_bytes([high, low])))
             }
             _ => return Err(self.malformed()),
         };

@@ -186,13 +186,13 @@ fn is_among(mut all: Reader<'_>, end: usize, oid: &[u8]) -> Result<bool, Certifi
     Ok(false)
 }
 
-/// A BOOLEAN that defaults to FALSE. DER omits a default; one written out is tolerated (X509-20).
+/// A BOOLEAN that defaults to FALSE. DER omits a default; one written out is tolerated (X509-20). One that is neither is left
+/// where it is, and nothing else is expected there.
 #[inline(always)]
 fn read_boolean(reader: &mut Reader<'_>) -> Result<bool, CertificateError> {
     let value = match reader.rest() {
         [der::BOOLEAN, 1, 0x00, ..] => false,
         [der::BOOLEAN, 1, 0xff, ..] => true,
-        [der::BOOLEAN, ..] => return Err(reader.malformed()),
         _ => return Ok(false),
     };
     reader.skip(3);
@@ -214,7 +214,7 @@ fn read_path_len(reader: &mut Reader<'_>) -> Result<Option<u32>, CertificateErro
     }
     let number = octets
         .iter()
-        .fold(0, |number, octet| number << 8 | u32::from(*octet));
+        .fold(0, |number, octet| number * 256 + u32::from(*octet));
     Ok(Some(number))
 }
 

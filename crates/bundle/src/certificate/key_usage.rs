@@ -11,9 +11,9 @@ pub struct KeyUsage {
 impl KeyUsage {
     /// Takes the octets of the named bit list; bits beyond the ninth are not defined.
     pub(super) fn new(octets: &[u8], critical: bool) -> Self {
-        let octet = |at| u16::from(octets.get(at).copied().unwrap_or(0));
+        let octet = |at| octets.get(at).copied().unwrap_or(0);
         Self {
-            bits: octet(0) << 8 | octet(1),
+            bits: u16::from_be_bytes([octet(0), octet(1)]),
             critical,
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pki_types::UnixTime;
+use plastron_bundle::X509Authority;
 use plastron_bundle::certificate::{
     Certificate, CertificateError, ExtensionKind, GeneralName, MAX_CERTIFICATE_LEN, MAX_EXTENSIONS,
 };
@@ -106,6 +107,232 @@ fn finds_every_field() {
 }
 
 #[test]
+fn says_what_is_not_there() {
+    let mut certificate = raw_authority(&*KEYS.p256).with(vec![
+        Extension::subject_alt_name(&[gn::dns("a")]),
+        Extension::extended_key_usage(&[1]),
+    ]);
+    certificate.extensions.retain(|extension| {
+        let number = extension.oid[2];
+        extension.oid.len() == 3 && (number == 17 || number == 37)
+    });
+    certificate.subject = sequence(&[]);
+    let bytes = signed(certificate);
+    let parsed = Certificate::parse(&bytes).unwrap();
+    assert!(parsed.subject_is_empty() && !parsed.is_self_issued());
+    assert_eq!((parsed.uri_san_count(), parsed.uri_san()), (0, None));
+    // X509-20 +: without basic constraints it is no CA, and has no limit (X509-23).
+    assert_eq!((parsed.is_ca(), parsed.path_len()), (false, None));
+    assert!(parsed.key_usage().is_none() && parsed.name_constraints().is_none());
+    assert_eq!(
+        (parsed.subject_key_id(), parsed.authority_key_id()),
+        (None, None)
+    );
+    assert_eq!(parsed.unknown_critical_extension(), None);
+    let purposes = parsed.extended_key_usage().unwrap();
+    assert!(purposes.allows_server() && !purposes.allows_client() && !purposes.allows_any());
+}
+
+#[test]
+fn key_usage_and_extended_key_usage_are_told_bit_by_bit() {
+    for set in [0u8, 2, 4, 5, 6] {
+        let bytes = signed(with_extension(Extension::key_usage(&[set])));
+        let usage = Certificate::parse(&bytes).unwrap().key_usage().unwrap();
+        let said = [
+            (0, usage.digital_signature()),
+            (2, usage.key_encipherment()),
+            (4, usage.key_agreement()),
+            (5, usage.key_cert_sign()),
+            (6, usage.crl_sign()),
+        ];
+        for (bit, is_set) in said {
+            assert_eq!(is_set, bit == set, "bit {bit} of {set}");
+        }
+    }
+    let purpose = |oid: &[u8], critical: bool| {
+        let value = sequence(&[&der(0x06, oid)]);
+        let bytes = signed(with_extension(Extension::new(37, critical, value)));
+        let usage = Certificate::parse(&bytes).unwrap().extended_key_usage();
+        usage.map(|usage| {
+            let (server, client) = (usage.allows_server(), usage.allows_client());
+            (server, client, usage.allows_any(), usage.is_critical())
+        })
+    };
+    let (any, none) = ((true, true, true, true), (false, false, false, false));
+    assert_eq!(purpose(&[0x55, 0x1d, 37, 0], true), Some(any));
+    assert_eq!(purpose(&[0x2b, 6, 1, 5, 5, 7, 3, 3], false), Some(none));
+    let bytes = signed(with_extension(Extension::new(
+        15,
+        false,
+        der(0x03, [7, 0x80]),
+    )));
+    let usage = Certificate::parse(&bytes).unwrap().key_usage().unwrap();
+    assert!(usage.digital_signature() && !usage.is_critical());
+}
+
+#[test]
+fn path_lengths_of_up_to_32_bits_are_read() {
+    for (octets, want) in [
+        (&[0][..], 0),
+        (&[0x7f], 127),
+        (&[0x00, 0x80], 128),
+        (&[1, 2, 3, 4], 0x0102_0304),
+        (&[0x00, 0xff, 0xff, 0xff, 0xff], u32::MAX),
+    ] {
+        let value = sequence(&[&der(0x01, [0xff]), &der(0x02, octets)]);
+        let bytes = signed(with_extension(Extension::new(19, true, value)));
+        let path_len = Certificate::parse(&bytes).unwrap().path_len();
+        assert_eq!(path_len, Some(want), "X509-21 +: {octets:x?}");
+    }
+}
+
+#[test]
+fn every_type_of_name_has_its_number_and_content() {
+    let directory = name("x");
+    for (element, number, content, want) in [
+        (
+            der(0xa0, b"other"),
+            0,
+            &b"other"[..],
+            GeneralName::Other {
+                number: 0,
+                content: b"other",
+            },
+        ),
+        (gn::email("a@b"), 1, b"a@b", GeneralName::Email(b"a@b")),
+        (gn::dns("a.b"), 2, b"a.b", GeneralName::Dns(b"a.b")),
+        (
+            gn::directory(&directory),
+            4,
+            &directory,
+            GeneralName::Directory(&directory),
+        ),
+        (gn::uri("a:b"), 6, b"a:b", GeneralName::Uri(b"a:b")),
+        (gn::ip(&[1, 2]), 7, &[1, 2], GeneralName::Ip(&[1, 2])),
+        (
+            der(0x88, [0x2a]),
+            8,
+            &[0x2a],
+            GeneralName::Other {
+                number: 8,
+                content: &[0x2a],
+            },
+        ),
+    ] {
+        let extension = Extension::subject_alt_name(&[element]);
+        let bytes = signed(with_extension(extension));
+        let names = Certificate::parse(&bytes).unwrap().subject_alt_names();
+        let names: Vec<_> = names.collect();
+        assert_eq!(names, [want]);
+        assert_eq!((names[0].number(), names[0].content()), (number, content));
+    }
+}
+
+#[test]
+fn name_constraints_are_one_list_at_least_and_bases_alone() {
+    let base = gn::dns("a");
+    let subtree = |more: &[u8]| sequence(&[&base, more]);
+    let lists = |permitted: &[u8], excluded: &[u8]| sequence(&[permitted, excluded]);
+    let (permitted, excluded) = (der(0xa0, subtree(&[])), der(0xa1, subtree(&[])));
+    let malformed = Some(CertificateError::Extension(ExtensionKind::NameConstraints));
+    for (what, value, want) in [
+        ("X509-25 +: permitted alone", lists(&permitted, &[]), None),
+        ("X509-25 +: excluded alone", lists(&[], &excluded), None),
+        ("X509-25 +: both", lists(&permitted, &excluded), None),
+        (
+            "X509-25 −: an empty list beside",
+            lists(&der(0xa0, []), &excluded),
+            malformed,
+        ),
+        (
+            "X509-25 −: an empty list beside",
+            lists(&permitted, &der(0xa1, [])),
+            malformed,
+        ),
+        (
+            "X509-25 −: minimum",
+            lists(&permitted, &der(0xa1, subtree(&[0x80, 1, 0]))),
+            malformed,
+        ),
+        (
+            "X509-25 −: maximum",
+            lists(&der(0xa0, subtree(&[0x81, 1, 5])), &excluded),
+            malformed,
+        ),
+        (
+            "X509-25 −: a third list",
+            lists(&permitted, &der(0xa2, subtree(&[]))),
+            malformed,
+        ),
+    ] {
+        let extension = Extension::new(30, true, value);
+        assert_eq!(error(with_extension(extension)), want, "{what}");
+    }
+}
+
+#[test]
+fn is_valid_from_its_first_second_to_its_last() {
+    let bytes = authority(&*KEYS.p256);
+    let certificate = Certificate::parse(&bytes).unwrap();
+    let first = certificate.not_before().as_secs();
+    let last = certificate.not_after().as_secs();
+    for (seconds, want) in [
+        (first - 1, false), // X509-53 −
+        (first, true),      // X509-53 +
+        (first + 1, true),
+        (last, true),      // X509-53 +
+        (last + 1, false), // X509-53 −
+    ] {
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        assert_eq!(certificate.is_valid_at(now), want, "{seconds}");
+    }
+}
+
+#[test]
+fn bits_of_an_rsa_modulus_are_counted_without_zeros_in_front() {
+    let bits = |modulus: &[u8]| {
+        let numbers = sequence(&[&der(0x02, modulus), &der(0x02, [1, 0, 1])]);
+        let key_bits = der(0x03, [&[0], &numbers[..]].concat());
+        let rsa = pki_types::alg_id::RSA_ENCRYPTION;
+        let mut certificate = raw_authority(&*KEYS.p256);
+        certificate.spki = sequence(&[&sequence(&[rsa.as_ref()]), &key_bits]);
+        let bytes = signed(certificate);
+        let spki = Certificate::parse(&bytes).unwrap().spki();
+        assert_eq!(spki.algorithm(), rsa.as_ref());
+        spki.rsa_modulus_bits()
+    };
+    for (modulus, want) in [
+        (&[0x80, 0x01][..], Some(16)),
+        (&[0x00, 0x80, 0x01], Some(16)),
+        (&[0x40, 0x00, 0x01], Some(23)),
+        (&[0x00, 0x00, 0x01], Some(1)),
+        (&[0x00, 0x00], None),
+        (&[], None),
+    ] {
+        assert_eq!(bits(modulus), want, "{modulus:x?}");
+    }
+}
+
+#[test]
+fn shows_what_tells_it_from_others() {
+    let bytes = signed(
+        raw_authority(&*KEYS.p256).with(vec![Extension::subject_alt_name(&[gn::uri(
+            "spiffe://td.example",
+        )])]),
+    );
+    let authority = X509Authority::parse(&bytes).unwrap();
+    let certificate = authority.certificate();
+    let shown = "Certificate { serial: 2a, uri_san: Some(\"spiffe://td.example\"), \
+                 is_ca: true, not_after: 4102444799, .. }";
+    assert_eq!(format!("{certificate:?}"), shown);
+    assert_eq!(format!("{authority:?}"), format!("X509Authority({shown})"));
+    let spki = format!("{:?}", certificate.spki());
+    assert!(spki.starts_with("Spki(30"), "{spki}");
+    assert_eq!((certificate.der(), authority.der()), (&*bytes, &*bytes));
+    assert_eq!(authority.subject(), name("root"));
+}
+
+#[test]
 fn tolerates_what_is_harmless() {
     let serial = |content: &[u8]| {
         let mut certificate = raw_authority(&*KEYS.p256);
@@ -117,6 +344,13 @@ fn tolerates_what_is_harmless() {
     let mut unique_ids = raw_authority(&*KEYS.p256);
     unique_ids.spki = [unique_ids.spki, der(0x81, [0, 1]), der(0x82, [0, 1])].concat();
     let twenty = [&[0x00][..], &[0xff; 20]].concat();
+    let mut extended = raw_authority(&*KEYS.p256);
+    for number in extended.extensions.len()..MAX_EXTENSIONS {
+        let mut extension = Extension::unknown(false);
+        extension.oid.push(number as u8);
+        extended.extensions.push(extension);
+    }
+    assert_eq!(extended.extensions.len(), 32);
     for (what, certificate) in [
         ("X509-20 +: an explicit FALSE", explicit(der(0x01, [0]))),
         ("X509-20 +: empty basic constraints", explicit(vec![])),
@@ -128,6 +362,7 @@ fn tolerates_what_is_harmless() {
             with_extension(trailing_zeros),
         ),
         ("unique identifiers", unique_ids),
+        ("X509-61 +: extensions", extended),
         (
             "X509-06 +: unknown extension",
             with_extension(Extension::unknown(false)),
@@ -195,8 +430,23 @@ fn refuses_what_is_malformed() {
             }
         },
     );
+    for extension in [
+        Extension::key_usage(&[5]),
+        Extension::extended_key_usage(&[1]),
+        Extension::basic_constraints(true, None),
+        Extension::name_constraints(&[gn::dns("a")], &[]),
+        Extension::subject_key_id(b"a"),
+        Extension::authority_key_id(b"a"),
+    ] {
+        add(
+            "X509-06 −: any twice",
+            CertificateError::DuplicateExtension,
+            &twice(extension),
+        );
+    }
     for (what, certificate, want) in certificates {
         assert_eq!(error(certificate), Some(want), "{what}");
+        assert!(what.starts_with(want.rule()), "{what}: {want:?}");
     }
     let long = Certificate::parse(&vec![0; MAX_CERTIFICATE_LEN + 1]).unwrap_err();
     assert_eq!(
@@ -212,6 +462,24 @@ fn refuses_what_is_malformed() {
 fn refuses_extensions_that_are_not_what_their_type_says() {
     use ExtensionKind::*;
     let seq = |content: Vec<u8>| der(0x30, content);
+    let named = [
+        (SubjectAltName, "X509-06", "subject alternative name"),
+        (BasicConstraints, "X509-21", "basic constraints"),
+        (KeyUsage, "X509-39", "key usage"),
+        (ExtendedKeyUsage, "X509-39", "extended key usage"),
+        (NameConstraints, "X509-25", "name constraints"),
+        (SubjectKeyIdentifier, "X509-51", "subject key identifier"),
+        (
+            AuthorityKeyIdentifier,
+            "X509-51",
+            "authority key identifier",
+        ),
+    ];
+    for (kind, rule, shown) in named {
+        let error = CertificateError::Extension(kind);
+        assert_eq!(error.rule(), rule);
+        assert_eq!(error.to_string(), format!("malformed {shown} extension"));
+    }
     for (number, kind, what, value) in [
         (17, SubjectAltName, "X509-06 −: no names", seq(vec![])),
         (
@@ -295,6 +563,25 @@ fn refuses_extensions_that_are_not_what_their_type_says() {
             "{what}"
         );
     }
+}
+
+#[test]
+fn the_first_unknown_critical_extension_is_told() {
+    let unknown = |last: u8, critical| {
+        let mut extension = Extension::unknown(critical);
+        extension.oid.push(last);
+        extension
+    };
+    let bytes = signed(raw_authority(&*KEYS.p256).with(vec![
+        unknown(1, false),
+        unknown(2, true),
+        unknown(3, true),
+    ]));
+    let parsed = Certificate::parse(&bytes).unwrap();
+    assert_eq!(
+        parsed.unknown_critical_extension(),
+        Some(&*unknown(2, true).oid)
+    );
 }
 
 #[test]

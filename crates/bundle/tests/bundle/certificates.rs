@@ -2,6 +2,7 @@
 
 use plastron_bundle::certificate::certificates;
 use plastron_bundle::{Bundle, BundleError, MAX_KEYS, SkipReason, X509AuthorityError, pem};
+use plastron_testing::raw_certificate::der;
 
 use crate::fixture::*;
 
@@ -38,6 +39,22 @@ fn concatenated_der_is_read_to_its_end() {
         );
     }
     assert_eq!(certificates(&[0, 0]).count(), 1, "an error comes once");
+}
+
+#[test]
+fn lengths_of_every_form_divide_concatenated_der() {
+    // Not certificates, and still as long as they say.
+    let elements: Vec<Vec<u8>> = [0usize, 1, 127, 128, 255, 256, 511, 65_531]
+        .into_iter()
+        .map(|len| der(0x30, vec![0; len]))
+        .collect();
+    for len in 1..=elements.len() {
+        let parsed = Bundle::from_der(td(), &elements[..len].concat()).unwrap();
+        assert_eq!(parsed.skipped.len(), len, "RS-09 +");
+        let cut = elements[..len].concat();
+        let cut = Bundle::from_der(td(), &cut[..cut.len() - 1]);
+        assert_eq!(cut, Err(BundleError::Der), "RS-09 −");
+    }
 }
 
 #[test]

@@ -142,6 +142,7 @@ fn the_refresh_hint_is_an_integer_and_kept_within_reason() {
         );
     }
     assert_eq!(DEFAULT_REFRESH, Duration::from_secs(300), "BUNDLE-34 +");
+    assert_eq!((least.as_secs(), most.as_secs()), (60, 86_400));
     for value in ["300.5", r#""300""#, "null", "true"] {
         let value = format!(r#","spiffe_refresh_hint":{value}"#);
         assert_eq!(
@@ -308,12 +309,18 @@ fn size_is_limited() {
         Err(BundleError::TooManyKeys),
         "BUNDLE-25 −"
     );
-    let long = " ".repeat(MAX_DOCUMENT_LEN + 1);
+    let padded = |len: usize| {
+        let document = r#"{"keys":[]}"#;
+        parse(&format!("{document}{}", " ".repeat(len - document.len())))
+    };
+    assert!(padded(MAX_DOCUMENT_LEN).is_ok(), "BUNDLE-25 +");
+    let len = MAX_DOCUMENT_LEN + 1;
     assert_eq!(
-        parse(&long),
-        Err(BundleError::TooLong { len: long.len() }),
+        padded(len),
+        Err(BundleError::TooLong { len }),
         "BUNDLE-25 −"
     );
+    assert_eq!((MAX_DOCUMENT_LEN, MAX_KEYS), (4 << 20, 4096));
 }
 
 #[test]

@@ -206,6 +206,15 @@ fn a_map_is_bounded() {
             .collect();
         format!(r#"{{"trust_domains":{{{}}}}}"#, bundles.join(","))
     };
+    assert_eq!(
+        (MAX_MAP_LEN, MAX_MAP_TRUST_DOMAINS, MAX_MAP_KEYS),
+        (16 << 20, 1024, 16_384)
+    );
+    let padded = |len: usize| {
+        let map = many(1, 1);
+        let padding = " ".repeat(len - map.len());
+        map + &padding
+    };
     for (map, want) in [
         (many(MAX_MAP_TRUST_DOMAINS, 0), Ok(MAX_MAP_TRUST_DOMAINS)),
         (
@@ -217,10 +226,11 @@ fn a_map_is_bounded() {
             many(17, MAX_MAP_KEYS / 16),
             Err(BundleMapError::TooManyKeys),
         ),
+        (padded(MAX_MAP_LEN), Ok(1)),
         (
-            format!("{}{}", many(1, 1), " ".repeat(MAX_MAP_LEN)),
+            padded(MAX_MAP_LEN + 1),
             Err(BundleMapError::TooLong {
-                len: MAX_MAP_LEN + many(1, 1).len(),
+                len: MAX_MAP_LEN + 1,
             }),
         ),
         (
