@@ -142,7 +142,7 @@ impl<'a> X509Verifier<'a> {
         }
 
         // In place, so that nothing is allocated; the leaf fills what is left over and is never looked at as an issuer.
-        let mut intermediates = [leaf; MAX_CHAIN_LEN - 1];
+        let mut intermediates = [leaf; MAX_CHAIN_LEN];
         let mut count = 0;
         for (at, der) in others.iter().enumerate() {
             intermediates[count] = parse(at + 1, der)?;

@@ -1,6 +1,7 @@
 //! Serialisation and header.
 
 use plastron_bundle::JsonError;
+use plastron_id::SpiffeIdError;
 use plastron_svid::{JwtError, MAX_TOKEN_LEN};
 
 use crate::fixture::*;
@@ -326,6 +327,93 @@ fn bits_left_over_in_base64_are_zero() {
         // JWT-16 −: one token has one spelling.
         assert_eq!(verify(&varied), Err(JwtError::Base64 { part: "signature" }));
     }
+}
+
+#[test]
+fn a_token_may_have_so_many_bytes_and_no_more() {
+    // Three more bytes of claims are four more of the token; the header makes up for what is left over.
+    let token = |kid: usize, claim: usize| {
+        let header = format!(r#"{{"alg":"ES256","kid":"{}"}}"#, "k".repeat(kid));
+        let claims = claims_with(&format!(r#","x":"{}""#, "x".repeat(claim)));
+        sign(&header, claims, &*KEYS.p256)
+    };
+    assert_eq!(MAX_TOKEN_LEN, 98_304);
+    for len in [MAX_TOKEN_LEN, MAX_TOKEN_LEN + 1] {
+        let token = (0..4)
+            .map(|kid| token(kid, (len - token(kid, 0).len()) * 3 / 4))
+            .find(|token| token.len() == len)
+            .expect("one of four has that length");
+        let error = verify(&token).unwrap_err();
+        if len == MAX_TOKEN_LEN {
+            // JWT-40 +: it is long enough to be looked at.
+            assert!(matches!(error, JwtError::UnknownKey { .. }), "{error}");
+        } else {
+            assert_eq!(error, JwtError::TooLong { len }, "JWT-40 −");
+        }
+    }
+}
+
+#[test]
+fn errors_name_the_rule_that_was_broken() {
+    let td = || "td".parse().unwrap();
+    let member = |member| JwtError::HeaderMember { member };
+    for (rule, error) in [
+        ("JWT-23", JwtError::NoExpectedAudience),
+        ("JWT-40", JwtError::TooLong { len: 1 }),
+        ("JWT-01", JwtError::NotCompact),
+        ("JWT-16", JwtError::Base64 { part: "header" }),
+        ("JWT-16", JwtError::Header(JsonError::Syntax)),
+        ("JWT-06", JwtError::Algorithm),
+        ("JWT-13", JwtError::Type),
+        ("JWT-14", member("crit")),
+        ("JWT-15", member("jwk")),
+        ("JWT-15", member("jku")),
+        ("JWT-15", member("x5c")),
+        ("JWT-15", member("x5u")),
+        ("AMB-22", member("zip")),
+        ("JWT-04", JwtError::UnknownHeaderMember),
+        ("AMB-20", JwtError::KeyIdMissing),
+        ("JWT-36", JwtError::Claims(JsonError::Syntax)),
+        ("JWT-18", JwtError::SubjectMissing),
+        ("JWT-18", JwtError::Subject(SpiffeIdError::Scheme)),
+        ("JWT-19", JwtError::SubjectWithoutPath),
+        ("JWT-38", JwtError::UnknownTrustDomain(td())),
+        ("JWT-51", JwtError::NoAuthorities(td())),
+        ("JWT-10", JwtError::UnknownKey { key_id: "".into() }),
+        ("JWT-07", JwtError::WrongKey),
+        ("RS-06", JwtError::UnsupportedAlgorithm),
+        ("JWT-37", JwtError::Signature),
+        ("JWT-26", JwtError::ExpiryMissing),
+        (
+            "JWT-27",
+            JwtError::Expired {
+                expires_at: 1,
+                now: 1,
+            },
+        ),
+        ("JWT-30", JwtError::NotBefore),
+        (
+            "JWT-29",
+            JwtError::NotYetValid {
+                not_before: 2,
+                now: 1,
+            },
+        ),
+        ("JWT-21", JwtError::AudienceMissing),
+        ("JWT-22", JwtError::Audience),
+    ] {
+        assert_eq!(error.rule(), rule, "{error}");
+    }
+}
+
+#[test]
+fn a_verifier_shows_what_it_was_told() {
+    let verifier = verifier().strict_header().allow_missing_path();
+    assert_eq!(
+        format!("{verifier:?}"),
+        "JwtVerifier { leeway: 0ns, strict_header: true, allow_missing_key_id: false, \
+         allow_missing_path: true, .. }"
+    );
 }
 
 #[test]

@@ -217,6 +217,15 @@ fn refuses_what_a_leaf_may_not_be() {
 }
 
 #[test]
+fn a_verifier_shows_what_it_was_told() {
+    let verifier = verifier().role(PeerRole::Client).allow_missing_key_usage();
+    assert_eq!(
+        format!("{verifier:?}"),
+        "X509Verifier { role: Client, key_usage: MayBeMissing, .. }"
+    );
+}
+
+#[test]
 fn checks_the_raw_bytes_of_the_uri_as_a_spiffe_id() {
     // X509-04 −, X509-64 −: all that SPIFFE-ID forbids is forbidden here.
     for uri in [

@@ -1,14 +1,21 @@
 //! How long a path may be, and how much a chain may cost.
 
-use plastron_keys::{KeyBackend as _, KeyType};
+use std::slice::from_ref;
+
+use plastron_keys::{KeyBackend as _, KeyType, PublicKey};
 use plastron_svid::{MAX_CHAIN_LEN, MAX_INTERMEDIATES, PathError, VerifyError};
 use plastron_testing::BACKEND;
 use plastron_testing::raw_certificate::{Extension, RawCertificate, general_name as gn};
 
 use crate::fixture::*;
 
-/// Intermediates one below the other, the last one `names.last()`, each with its own key.
+/// Intermediates one below the other, each with its own key, and a leaf below the last one.
 fn ladder(len: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
+    ladder_named("i", len)
+}
+
+/// The same, with names that begin so.
+fn ladder_named(name: &str, len: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
     let keys: Vec<_> = (0..len)
         .map(|_| BACKEND.generate(KeyType::EcP256).unwrap())
         .collect();
@@ -17,13 +24,14 @@ fn ladder(len: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
         let issuer = if at == 0 {
             "root".to_owned()
         } else {
-            format!("i{}", at - 1)
+            format!("{name}{}", at - 1)
         };
-        let certificate = RawCertificate::authority(&format!("i{at}"), &issuer, key.public_key());
+        let certificate =
+            RawCertificate::authority(&format!("{name}{at}"), &issuer, key.public_key());
         let signer = if at == 0 { &*KEYS.root } else { &*keys[at - 1] };
         intermediates.push(certificate.sign(signer));
     }
-    let leaf = leaf_below(&format!("i{}", len - 1)).sign(&*keys[len - 1]);
+    let leaf = leaf_below(&format!("{name}{}", len - 1)).sign(&*keys[len - 1]);
     (intermediates, leaf)
 }
 
@@ -54,6 +62,10 @@ fn intermediates_may_come_in_any_order_and_up_to_a_limit() {
             "X509-15 −: {len} with one missing"
         );
     }
+    // Names of usual length cost nothing more.
+    let (intermediates, leaf) = ladder_named(&"n".repeat(100), MAX_INTERMEDIATES);
+    let chain = [vec![leaf], intermediates].concat();
+    assert_eq!(verify(&chain, &roots), accepted(), "X509-61 +");
     let (intermediates, leaf) = ladder(MAX_INTERMEDIATES + 1);
     let chain = [vec![leaf], intermediates].concat();
     assert_eq!(
@@ -127,6 +139,17 @@ fn work_is_bounded() {
         "X509-61 +: authorities"
     );
 
+    // Key identifiers say which of them to try first.
+    let known = by_root(self::leaf().with(vec![Extension::authority_key_id(b"right")]));
+    let with_id = |id: &[u8], key: &PublicKey| {
+        RawCertificate::authority("root", "root", key).with(vec![Extension::subject_key_id(id)])
+    };
+    let mut crowd: Vec<_> = (0..100u8)
+        .map(|n| by_root(with_id(&[n], KEYS.other_root.public_key())))
+        .collect();
+    crowd.push(by_root(with_id(b"right", KEYS.root.public_key())));
+    assert_eq!(verify(&[known], &crowd), accepted(), "X509-61 +");
+
     // Names and constraints, thousands of each.
     let names: Vec<_> = [gn::uri(ID)]
         .into_iter()
@@ -142,6 +165,22 @@ fn work_is_bounded() {
         path_error(PathError::TooMuchWork),
         "X509-61 −: names"
     );
+
+    // What one may well have costs too little to matter: 200 names under 100 constraints.
+    let name = |n: usize| gn::dns(&format!("{n:03}{}.example", "n".repeat(32)));
+    let names: Vec<_> = [gn::uri(ID)]
+        .into_iter()
+        .chain((0..200).map(name))
+        .collect();
+    let leaf = by_root(self::leaf().with(vec![Extension::subject_alt_name(&names)]));
+    let mut bases: Vec<_> = (200..299).map(name).collect();
+    let excluded = by_root(root().with(vec![Extension::name_constraints(&[], &bases)]));
+    bases.push(gn::dns("example"));
+    let permitted = by_root(root().with(vec![Extension::name_constraints(&bases, &[])]));
+    for constrained in [excluded, permitted] {
+        let result = verify(from_ref(&leaf), &[constrained]);
+        assert_eq!(result, accepted(), "X509-61 +: names");
+    }
 
     // Few names, but long ones: what counts is the bytes that are looked at.
     let names = [gn::uri(ID), gn::dns(&"a".repeat(30_000))];

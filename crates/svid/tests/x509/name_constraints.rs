@@ -66,6 +66,20 @@ fn uri_constraints_are_about_the_host() {
             &[],
             Err(NotPermitted),
         ),
+        (
+            "X509-26",
+            "spiffe://other/a",
+            &[".td"],
+            &[],
+            Err(NotPermitted),
+        ),
+        (
+            "X509-26",
+            "spiffe://.td/a",
+            &[".td"],
+            &[],
+            Err(NotPermitted),
+        ),
         ("X509-26", "spiffe://td/a", &["other", "td"], &[], Ok(())),
         ("X509-26", "spiffe://td/a", &["TD"], &[], Ok(())),
         ("X509-26", "spiffe://td/a", &[], &["td"], Err(Excluded)),
@@ -103,6 +117,8 @@ fn uri_constraints_are_about_the_host() {
             Err(IpHost),
         ),
         ("X509-27", "spiffe://10.0.0/a", &["10.0.0"], &[], Ok(())),
+        ("X509-27", "spiffe://a.b.c.d/a", &["a.b.c.d"], &[], Ok(())),
+        ("X509-27", "spiffe://1..2.3/a", &["1..2.3"], &[], Ok(())),
         // What is not a host must not come to allow, or to exclude, nothing at all.
         (
             "X509-26",
@@ -126,6 +142,51 @@ fn uri_constraints_are_about_the_host() {
     ] {
         let bases = |names: &[&str]| names.iter().map(gn::uri).collect::<Vec<_>>();
         let result = judge(leaf_of(uri), &bases(permitted), &bases(excluded));
+        assert_eq!(result, want, "{rule}: {uri} +{permitted:?} -{excluded:?}");
+    }
+}
+
+#[test]
+fn uris_of_any_scheme_that_signing_certificates_have_are_constrained() {
+    for (rule, uri, permitted, excluded, want) in [
+        ("X509-26", "https://user@td/a", &["td"][..], &[][..], Ok(())),
+        ("X509-26", "https://u:p@td:443", &["td"], &[], Ok(())),
+        ("X509-26", "https://td?q#f", &["td"], &[], Ok(())),
+        ("X509-26", "https://td#f", &["td"], &[], Ok(())),
+        (
+            "X509-26",
+            "https://td@other/",
+            &["td"],
+            &[],
+            Err(NotPermitted),
+        ),
+        ("X509-26", "https://td@other/", &[], &["td"], Ok(())),
+        ("X509-26", "https:///td", &[], &["td"], Err(Malformed)),
+        ("X509-26", "https://a%62/", &[], &["td"], Err(Malformed)),
+        ("X509-26", "urn:td", &[], &["td"], Err(Malformed)),
+        ("X509-26", "td", &[], &["td"], Err(Malformed)),
+        ("X509-27", "https://[::1]/", &[], &["td"], Err(IpHost)),
+        ("X509-27", "https://u@10.0.0.1/", &[], &["td"], Err(IpHost)),
+        // Where URIs are not constrained, they may be anything.
+        ("X509-26", "urn:td", &[], &[], Ok(())),
+    ] {
+        // The leaf's own host is permitted, and not excluded.
+        let bases = |names: &[&str]| names.iter().map(gn::uri).collect::<Vec<_>>();
+        let mut permitted = bases(permitted);
+        permitted.extend((!permitted.is_empty()).then(|| gn::uri("td.example")));
+        let excluded = bases(excluded);
+        let mut constrained = root();
+        if !(permitted.is_empty() && excluded.is_empty()) {
+            let constraints = Extension::name_constraints(&permitted, &excluded);
+            constrained = constrained.with(vec![constraints]);
+        }
+        let named = intermediate().with(vec![Extension::subject_alt_name(&[gn::uri(uri)])]);
+        let chain = [by_intermediate(leaf_below("intermediate")), by_root(named)];
+        let want = match want {
+            Ok(()) => accepted(),
+            Err(error) => path_error(error),
+        };
+        let result = verify(&chain, &[by_root(constrained)]);
         assert_eq!(result, want, "{rule}: {uri} +{permitted:?} -{excluded:?}");
     }
 }
@@ -173,6 +234,10 @@ fn dns_constraints_are_about_dns_names() {
         ("X509-28", "a.example", &["example."], &[], Err(Malformed)),
         ("X509-28", "a.example.", &["example"], &[], Err(Malformed)),
         ("X509-28", "a b", &["example"], &[], Err(Malformed)),
+        ("X509-28", "", &["example"], &[], Err(Malformed)),
+        ("X509-28", ".example", &["example"], &[], Err(Malformed)),
+        ("X509-28", "*.", &["example"], &[], Err(Malformed)),
+        ("X509-28", "*..example", &["example"], &[], Err(Malformed)),
     ] {
         let bases = |names: &[&str]| names.iter().map(|name| gn::dns(name)).collect::<Vec<_>>();
         let result = judge(leaf_with(gn::dns(dns)), &bases(permitted), &bases(excluded));
@@ -267,6 +332,20 @@ fn a_distinguished_name_is_permitted_by_what_it_begins_with() {
         "X509-28 −"
     );
     assert_eq!(judge(named("other"), &everything, &[]), Ok(()));
+    for more in [1, 200, 300] {
+        let relative = |common_name: &str| {
+            let name = name(common_name);
+            let header = if name[1] == 0x82 {
+                4
+            } else {
+                2 + usize::from(name[1] >> 7)
+            };
+            name[header..].to_vec()
+        };
+        let mut leaf = leaf();
+        leaf.subject = sequence(&[&relative("cart"), &relative(&"x".repeat(more))]);
+        assert_eq!(judge(leaf, &base, &[]), Ok(()), "X509-28 +: {more}");
+    }
     // An empty subject is no name.
     assert_eq!(judge(leaf(), &base, &[]), Ok(()));
     assert_eq!(judge(leaf(), &[], &base), Ok(()));

@@ -101,6 +101,23 @@ fn refuses_what_does_not_belong_together() {
 }
 
 #[test]
+fn errors_name_the_rule_that_was_broken() {
+    for (rule, error) in [
+        ("X509-71", X509SvidError::EmptyChain),
+        ("X509-71", X509SvidError::NotSigning),
+        ("X509-71", X509SvidError::OtherKey),
+        ("X509-71", X509SvidError::Key(KeyError::Malformed)),
+        ("X509-62", X509SvidError::Leaf(LeafError::Ca)),
+        (
+            "X509-41",
+            X509SvidError::Certificate(CertificateError::Version),
+        ),
+    ] {
+        assert_eq!(error.rule(), rule, "{error}");
+    }
+}
+
+#[test]
 fn debug_shows_no_key() {
     let svid = parse(&[by_root(leaf())]).unwrap();
     let text = format!("{svid:?}");

@@ -4,9 +4,10 @@ use std::slice::from_ref;
 use std::time::Duration;
 
 use pki_types::UnixTime;
+use plastron_bundle::certificate::CertificateError;
 use plastron_bundle::{BundleSet, X509Authority, X509AuthorityError};
 use plastron_keys::{KeyBackend as _, KeyType};
-use plastron_svid::{PathError, PeerRole, VerifyError};
+use plastron_svid::{LeafError, NameConstraintError, PathError, PeerRole, VerifyError};
 use plastron_testing::BACKEND;
 use plastron_testing::raw_certificate::{Extension, RawCertificate, der, general_name as gn};
 
@@ -500,9 +501,74 @@ fn the_role_binds_signing_certificates_that_have_purposes() {
 }
 
 #[test]
-fn errors_name_their_rule_and_no_key() {
+fn errors_name_the_rule_that_was_broken() {
+    let td = || "td".parse().unwrap();
+    let leaf = |role| VerifyError::Leaf(LeafError::ExtendedKeyUsage { role });
+    let path = VerifyError::Untrusted;
+    let constraint = |error| path(PathError::NameConstraints(error));
+    for (rule, error) in [
+        ("X509-68", VerifyError::EmptyChain),
+        ("X509-61", VerifyError::ChainTooLong { len: 17 }),
+        (
+            "X509-41",
+            VerifyError::Certificate {
+                index: 0,
+                error: CertificateError::Version,
+            },
+        ),
+        (
+            "X509-53",
+            VerifyError::NotYetValid {
+                not_before: NOW,
+                now: NOW,
+            },
+        ),
+        (
+            "X509-53",
+            VerifyError::Expired {
+                not_after: NOW,
+                now: NOW,
+            },
+        ),
+        ("X509-66", VerifyError::UnknownTrustDomain(td())),
+        ("X509-67", VerifyError::NoAuthorities(td())),
+        ("X509-48", VerifyError::Leaf(LeafError::Key)),
+        ("X509-37", leaf(PeerRole::Any)),
+        ("AMB-11", leaf(PeerRole::Client)),
+        ("AMB-11", leaf(PeerRole::Server)),
+        ("X509-54", path(PathError::UnknownIssuer)),
+        ("X509-52", path(PathError::Signature)),
+        ("X509-47", path(PathError::UnsupportedAlgorithm)),
+        ("X509-48", path(PathError::Key)),
+        ("X509-53", path(PathError::IntermediateValidity)),
+        ("AMB-12", path(PathError::AuthorityValidity)),
+        ("X509-55", path(PathError::NotCa)),
+        ("X509-56", path(PathError::KeyUsage)),
+        ("X509-38", path(PathError::ExtendedKeyUsage)),
+        ("X509-58", path(PathError::UnknownCriticalExtension)),
+        ("X509-23", path(PathError::PathLength)),
+        ("X509-27", constraint(NameConstraintError::IpHost)),
+        ("X509-26", constraint(NameConstraintError::NotPermitted)),
+        ("X509-61", path(PathError::TooLong)),
+        ("X509-61", path(PathError::TooMuchWork)),
+    ] {
+        assert_eq!(error.rule(), rule, "{error}");
+    }
+    for (role, shown) in [
+        (PeerRole::Client, "clients"),
+        (PeerRole::Server, "servers"),
+        (PeerRole::Any, "both clients and servers"),
+    ] {
+        assert_eq!(
+            leaf(role).to_string(),
+            format!("extended key usage does not allow {shown}")
+        );
+    }
+}
+
+#[test]
+fn errors_show_no_key() {
     let error = verify(&[leaf().sign(&*KEYS.other_root)], &[by_root(root())]).unwrap_err();
-    assert_eq!(error.rule(), "X509-52");
     assert_eq!(
         error.to_string(),
         "no path to an authority: invalid signature",

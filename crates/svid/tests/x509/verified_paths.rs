@@ -615,17 +615,38 @@ fn what_is_used_stays_and_the_rest_goes() {
 
 #[test]
 fn a_chain_beyond_sixteen_kilobytes_is_verified_each_time() {
-    let names = (0..400)
-        .map(|at| general_name::dns(&format!("host-{at}.with-a-name-of-forty-bytes.example")));
-    let mut all = vec![general_name::uri(ID)];
-    all.extend(names);
-    let large = by_root(leaf().with(vec![Extension::subject_alt_name(&all)]));
-    assert!(large.len() > 16 * 1024);
+    let leaf_of = |len: usize| {
+        // The length of a signature is not known before it is made.
+        let mut padding = len / 2;
+        loop {
+            let mut extension = Extension::unknown(false);
+            extension.value = vec![0; padding];
+            let leaf = by_root(leaf().with(vec![extension]));
+            if leaf.len() == len {
+                return leaf;
+            }
+            padding = padding + len - leaf.len();
+        }
+    };
     with_paths(16, |paths| {
         let bundle = bundle(&roots());
-        let chain = [large];
-        assert_eq!(paths.verify(&chain, &bundle), (accepted(), 1));
-        assert_eq!(paths.verify(&chain, &bundle), (accepted(), 1));
+        for (len, again) in [(16 * 1024, 0), (16 * 1024 + 1, 1)] {
+            let chain = [leaf_of(len)];
+            assert_eq!(paths.verify(&chain, &bundle), (accepted(), 1));
+            assert_eq!(paths.verify(&chain, &bundle), (accepted(), again), "{len}");
+        }
+    });
+}
+
+#[test]
+fn shows_how_much_is_remembered() {
+    with_paths(4, |paths| {
+        let bundle = bundle(&roots());
+        for count in 1..=4 {
+            assert_eq!(paths.verify(&[by_root(leaf())], &bundle), (accepted(), 1));
+            let shown = format!("VerifiedPaths {{ paths: {count}, signatures: 0, .. }}");
+            assert_eq!(format!("{:?}", paths.paths), shown);
+        }
     });
 }
 
