@@ -5,8 +5,13 @@ use std::time::Duration;
 
 use plastron_id::{TrustDomain, TrustDomainRef};
 
+#[cfg(feature = "wit")]
+use crate::WitAuthority;
 use crate::document::{self, BundleDocument, BundleError, Parsed};
-use crate::{JwtAuthority, MAX_KEYS, Skipped, X509AuthoritiesId, X509Authority, pem};
+use crate::{
+    JwtAuthority, MAX_KEYS, Skipped, TokenAuthority, TokenUse, X509AuthoritiesId, X509Authority,
+    pem,
+};
 
 /// The authorities of a trust domain, by the kind of SVID they sign.
 ///
@@ -19,6 +24,8 @@ pub struct Bundle {
     x509_authorities: Vec<X509Authority>,
     x509_authorities_id: X509AuthoritiesId,
     jwt_authorities: Vec<JwtAuthority>,
+    #[cfg(feature = "wit")]
+    wit_authorities: Vec<WitAuthority>,
     sequence: Option<u64>,
     refresh_hint: Option<Duration>,
 }
@@ -38,6 +45,8 @@ impl Bundle {
             x509_authorities: Vec::new(),
             x509_authorities_id: X509AuthoritiesId::new(),
             jwt_authorities: Vec::new(),
+            #[cfg(feature = "wit")]
+            wit_authorities: Vec::new(),
             sequence: None,
             refresh_hint: None,
         }
@@ -58,7 +67,17 @@ impl Bundle {
     ///
     /// As [`parse`](Self::parse). Keys for other things are left out and reported (WAPI-49).
     pub fn parse_jwks(trust_domain: TrustDomain, jwks: &[u8]) -> Result<Parsed, BundleError> {
-        BundleDocument::parse(jwks)?.to_jwt_bundle(trust_domain)
+        BundleDocument::parse(jwks)?.to_token_bundle(trust_domain, Self::add_jwt_authority)
+    }
+
+    /// Reads a JWK Set of the Workload API, which has WIT keys alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse). Keys for other things are left out and reported (WAPI-66, WAPI-67).
+    #[cfg(feature = "wit")]
+    pub fn parse_wit_jwks(trust_domain: TrustDomain, jwks: &[u8]) -> Result<Parsed, BundleError> {
+        BundleDocument::parse(jwks)?.to_token_bundle(trust_domain, Self::add_wit_authority)
     }
 
     /// Reads certificates in DER that follow one another with nothing between, none included.
@@ -120,18 +139,22 @@ impl Bundle {
     ///
     /// # Errors
     ///
-    /// Another key has the same `kid` (BUNDLE-24, AMB-19).
+    /// Another key has the same `kid` (BUNDLE-24, AMB-19), be it one for WIT-SVIDs (WIT-44).
     pub fn add_jwt_authority(&mut self, authority: JwtAuthority) -> Result<(), BundleError> {
-        match self.jwt_authority(authority.key_id()) {
-            None => {
-                self.jwt_authorities.push(authority);
-                Ok(())
-            }
-            Some(same) if same.public_key() == authority.public_key() => Ok(()),
-            Some(_) => Err(BundleError::ConflictingKeyId {
-                key_id: authority.key_id().into(),
-            }),
-        }
+        #[cfg(feature = "wit")]
+        check_key_id(&authority, &self.wit_authorities)?;
+        add(&mut self.jwt_authorities, authority)
+    }
+
+    /// Adds a WIT authority; one that is there already is not added again.
+    ///
+    /// # Errors
+    ///
+    /// Another key has the same `kid`, be it for WIT-SVIDs or for JWT-SVIDs (WIT-44).
+    #[cfg(feature = "wit")]
+    pub fn add_wit_authority(&mut self, authority: WitAuthority) -> Result<(), BundleError> {
+        check_key_id(&authority, &self.jwt_authorities)?;
+        add(&mut self.wit_authorities, authority)
     }
 
     /// Sets the number of this version of the bundle; it must rise with every change (BUNDLE-13).
@@ -166,13 +189,27 @@ impl Bundle {
 
     /// The JWT authority with this `kid`.
     pub fn jwt_authority(&self, key_id: &str) -> Option<&JwtAuthority> {
-        self.jwt_authorities
-            .iter()
-            .find(|authority| authority.key_id() == key_id)
+        find(&self.jwt_authorities, key_id)
+    }
+
+    /// The authorities that WIT-SVIDs are verified with, and nothing else is (WIT-45).
+    #[cfg(feature = "wit")]
+    pub fn wit_authorities(&self) -> &[WitAuthority] {
+        &self.wit_authorities
+    }
+
+    /// The WIT authority with this `kid`.
+    #[cfg(feature = "wit")]
+    pub fn wit_authority(&self, key_id: &str) -> Option<&WitAuthority> {
+        find(&self.wit_authorities, key_id)
     }
 
     /// Whether it has no authorities, so that no SVID of the trust domain is valid (BUNDLE-22).
     pub fn is_empty(&self) -> bool {
+        #[cfg(feature = "wit")]
+        if !self.wit_authorities.is_empty() {
+            return false;
+        }
         self.x509_authorities.is_empty() && self.jwt_authorities.is_empty()
     }
 
@@ -195,15 +232,23 @@ impl Bundle {
 
     /// What a newly fetched bundle is, compared with this one, which is stored (AMB-27).
     pub fn compare(&self, fetched: &Self) -> Freshness {
-        let same_content = self.x509_authorities == fetched.x509_authorities
-            && self.jwt_authorities == fetched.jwt_authorities
-            && self.refresh_hint == fetched.refresh_hint;
+        let same_content =
+            self.same_authorities(fetched) && self.refresh_hint == fetched.refresh_hint;
         match (self.sequence, fetched.sequence) {
             (Some(stored), Some(fetched)) if fetched < stored => Freshness::Older,
             (stored, fetched) if same_content && stored == fetched => Freshness::Same,
             (Some(stored), Some(fetched)) if stored == fetched => Freshness::NumberKept,
             _ => Freshness::Newer,
         }
+    }
+
+    fn same_authorities(&self, other: &Self) -> bool {
+        #[cfg(feature = "wit")]
+        if self.wit_authorities != other.wit_authorities {
+            return false;
+        }
+        self.x509_authorities == other.x509_authorities
+            && self.jwt_authorities == other.jwt_authorities
     }
 
     /// Writes the bundle document.
@@ -213,7 +258,13 @@ impl Bundle {
 
     /// Writes the JWT keys as the plain JWK Set of the Workload API.
     pub fn jwks(&self) -> Vec<u8> {
-        document::write_jwks(self)
+        document::write_jwks(&self.jwt_authorities, None)
+    }
+
+    /// Writes the WIT keys as the JWK Set of the Workload API, which says what they are for, as go-spiffe does (WAPI-67).
+    #[cfg(feature = "wit")]
+    pub fn wit_jwks(&self) -> Vec<u8> {
+        document::write_jwks(&self.wit_authorities, Some(document::WIT_SVID))
     }
 
     /// The X.509 authorities in DER, one after the other.
@@ -239,14 +290,53 @@ impl Bundle {
 impl PartialEq for Bundle {
     fn eq(&self, other: &Self) -> bool {
         self.trust_domain == other.trust_domain
-            && self.x509_authorities == other.x509_authorities
-            && self.jwt_authorities == other.jwt_authorities
+            && self.same_authorities(other)
             && self.sequence == other.sequence
             && self.refresh_hint == other.refresh_hint
     }
 }
 
 impl Eq for Bundle {}
+
+fn find<'a, U: TokenUse>(
+    authorities: &'a [TokenAuthority<U>],
+    key_id: &str,
+) -> Option<&'a TokenAuthority<U>> {
+    authorities
+        .iter()
+        .find(|authority| authority.key_id() == key_id)
+}
+
+/// Adds an authority for tokens, unless it is there (BUNDLE-24).
+fn add<U: TokenUse>(
+    authorities: &mut Vec<TokenAuthority<U>>,
+    authority: TokenAuthority<U>,
+) -> Result<(), BundleError> {
+    match find(authorities, authority.key_id()) {
+        None => authorities.push(authority),
+        Some(same) if same.public_key() == authority.public_key() => {}
+        Some(_) => {
+            return Err(BundleError::ConflictingKeyId {
+                key_id: authority.key_id().into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a `kid` is not one of the other kind of token, with whatever key (WIT-44).
+#[cfg(feature = "wit")]
+fn check_key_id<U: TokenUse, O: TokenUse>(
+    authority: &TokenAuthority<U>,
+    others: &[TokenAuthority<O>],
+) -> Result<(), BundleError> {
+    match find(others, authority.key_id()) {
+        None => Ok(()),
+        Some(_) => Err(BundleError::SharedKeyId {
+            key_id: authority.key_id().into(),
+        }),
+    }
+}
 
 impl Parsed {
     fn of_certificates<D: AsRef<[u8]>>(trust_domain: TrustDomain, certificates: &[D]) -> Self {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use plastron_id::{TrustDomain, TrustDomainRef};
 
+#[cfg(feature = "wit")]
+use crate::WitAuthority;
 use crate::{Bundle, JwtAuthority, X509AuthoritiesId, X509Authority};
 
 /// Finds the X.509 authorities of a trust domain.
@@ -32,6 +34,13 @@ pub trait JwtBundleSource {
     fn jwt_authorities(&self, trust_domain: TrustDomainRef<'_>) -> Option<&[JwtAuthority]>;
 }
 
+/// Finds the WIT authorities of a trust domain, as [`X509BundleSource`] does those for X.509 (WIT-41).
+#[cfg(feature = "wit")]
+pub trait WitBundleSource {
+    /// The WIT authorities of `trust_domain`.
+    fn wit_authorities(&self, trust_domain: TrustDomainRef<'_>) -> Option<&[WitAuthority]>;
+}
+
 impl X509BundleSource for Bundle {
     fn x509_authorities(&self, trust_domain: TrustDomainRef<'_>) -> Option<&[X509Authority]> {
         (self.trust_domain() == trust_domain).then(|| self.x509_authorities())
@@ -45,6 +54,13 @@ impl X509BundleSource for Bundle {
 impl JwtBundleSource for Bundle {
     fn jwt_authorities(&self, trust_domain: TrustDomainRef<'_>) -> Option<&[JwtAuthority]> {
         (self.trust_domain() == trust_domain).then(|| self.jwt_authorities())
+    }
+}
+
+#[cfg(feature = "wit")]
+impl WitBundleSource for Bundle {
+    fn wit_authorities(&self, trust_domain: TrustDomainRef<'_>) -> Option<&[WitAuthority]> {
+        (self.trust_domain() == trust_domain).then(|| self.wit_authorities())
     }
 }
 
@@ -122,5 +138,12 @@ impl X509BundleSource for BundleSet {
 impl JwtBundleSource for BundleSet {
     fn jwt_authorities(&self, trust_domain: TrustDomainRef<'_>) -> Option<&[JwtAuthority]> {
         Some(self.get(trust_domain)?.jwt_authorities())
+    }
+}
+
+#[cfg(feature = "wit")]
+impl WitBundleSource for BundleSet {
+    fn wit_authorities(&self, trust_domain: TrustDomainRef<'_>) -> Option<&[WitAuthority]> {
+        Some(self.get(trust_domain)?.wit_authorities())
     }
 }

@@ -14,9 +14,12 @@ use std::time::Duration;
 use plastron_id::TrustDomain;
 use serde::de::MapAccess;
 
-use crate::Bundle;
 use crate::json_object::{self, Faults, JsonError, Loose, Members};
+use crate::{Bundle, TokenAuthority, TokenUse};
 
+pub(crate) use key::Use;
+#[cfg(feature = "wit")]
+pub(crate) use key::WIT_SVID;
 pub use key::{DocumentKey, SkipReason, Skipped};
 pub(crate) use write::{write_document, write_jwks, write_map};
 
@@ -72,7 +75,7 @@ impl<'a> BundleDocument<'a> {
     ///
     /// # Errors
     ///
-    /// Two JWT keys under one `kid` (BUNDLE-24).
+    /// Two keys for tokens of one kind under one `kid` (BUNDLE-24).
     pub(crate) fn to_bundle(&self, trust_domain: TrustDomain) -> Result<Parsed, BundleError> {
         let mut parsed = Parsed::new(trust_domain);
         parsed.bundle.set_sequence(self.sequence);
@@ -80,16 +83,18 @@ impl<'a> BundleDocument<'a> {
         let mut x509_authorities = Vec::new();
         for (index, key) in self.keys.iter().enumerate() {
             let added = match key.kind() {
-                Ok(key::Use::X509) => key.x509_authority().map(|authority| {
+                Ok(Use::X509) => key.x509_authority().map(|authority| {
                     x509_authorities.push(authority);
                 }),
-                Ok(key::Use::Jwt) => match key.jwt_authority() {
+                Ok(Use::Jwt) => match key.token_authority() {
                     Ok(authority) => {
                         parsed.bundle.add_jwt_authority(authority)?;
                         Ok(())
                     }
                     Err(reason) => Err(reason),
                 },
+                #[cfg(feature = "wit")]
+                Ok(Use::Wit) => continue,
                 Err(reason) => Err(reason),
             };
             if let Err(reason) = added {
@@ -97,18 +102,48 @@ impl<'a> BundleDocument<'a> {
             }
         }
         parsed.bundle.add_x509_authorities(x509_authorities);
+        #[cfg(feature = "wit")]
+        self.add_wit_authorities(&mut parsed)?;
         Ok(parsed)
     }
 
-    /// Takes it as a plain set of JWT keys, as the Workload API has them: they need not say what they are for.
+    /// Adds the WIT keys, after all others, so that none of those is lost for the sake of one: a `kid` that a JWT key has
+    /// too is that key's (WIT-44).
+    #[cfg(feature = "wit")]
+    fn add_wit_authorities(&self, parsed: &mut Parsed) -> Result<(), BundleError> {
+        for (index, key) in self.keys.iter().enumerate() {
+            if key.kind() != Ok(Use::Wit) {
+                continue;
+            }
+            let added = key
+                .token_authority()
+                .map(|authority| parsed.bundle.add_wit_authority(authority));
+            let reason = match added {
+                Ok(Ok(())) => continue,
+                Ok(Err(BundleError::SharedKeyId { key_id })) => SkipReason::SharedKeyId(key_id),
+                Ok(Err(error)) => return Err(error),
+                Err(reason) => reason,
+            };
+            parsed.skipped.push(Skipped { index, reason });
+        }
+        parsed.skipped.sort_by_key(|skipped| skipped.index);
+        Ok(())
+    }
+
+    /// Takes it as a plain set of keys for tokens of one kind, as the Workload API has them: they need not say what they are
+    /// for. `add` puts one into a bundle.
     ///
-    /// Spec: Workload API §6.2.2 (WAPI-48, WAPI-49, AMB-32).
-    pub(crate) fn to_jwt_bundle(&self, trust_domain: TrustDomain) -> Result<Parsed, BundleError> {
+    /// Spec: Workload API §6.2.2, §7.2.2 (WAPI-48, WAPI-49, WAPI-66, WAPI-67, AMB-32).
+    pub(crate) fn to_token_bundle<U: TokenUse>(
+        &self,
+        trust_domain: TrustDomain,
+        add: impl Fn(&mut Bundle, TokenAuthority<U>) -> Result<(), BundleError>,
+    ) -> Result<Parsed, BundleError> {
         let mut parsed = Parsed::new(trust_domain);
         for (index, key) in self.keys.iter().enumerate() {
-            let authority = key.check_jwt_use().and_then(|()| key.jwt_authority());
+            let authority = key.check_use(U::USE).and_then(|()| key.token_authority());
             match authority {
-                Ok(authority) => parsed.bundle.add_jwt_authority(authority)?,
+                Ok(authority) => add(&mut parsed.bundle, authority)?,
                 Err(reason) => parsed.skipped.push(Skipped { index, reason }),
             }
         }
@@ -160,9 +195,16 @@ pub enum BundleError {
     /// `spiffe_refresh_hint` is not an integer (BUNDLE-16).
     #[error("spiffe_refresh_hint is not an integer")]
     RefreshHint,
-    /// Two different JWT keys have this `kid` (BUNDLE-24, AMB-19).
+    /// Two different keys for tokens of one kind have this `kid` (BUNDLE-24, AMB-19).
     #[error("two different keys have the kid {key_id:?}")]
     ConflictingKeyId {
+        /// The `kid`.
+        key_id: Box<str>,
+    },
+    /// A JWT key and a WIT key have this `kid` (WIT-44).
+    #[cfg(feature = "wit")]
+    #[error("a JWT key and a WIT key have the kid {key_id:?}")]
+    SharedKeyId {
         /// The `kid`.
         key_id: Box<str>,
     },
@@ -186,6 +228,8 @@ impl BundleError {
             Self::Sequence => "BUNDLE-14",
             Self::RefreshHint => "BUNDLE-16",
             Self::ConflictingKeyId { .. } => "BUNDLE-24",
+            #[cfg(feature = "wit")]
+            Self::SharedKeyId { .. } => "WIT-44",
             Self::Der => "RS-09",
             Self::Pem => return None,
         })

@@ -19,8 +19,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Tier 1: pure functions of their arguments. Left out: fetching bundles, and WIT authorities, whose profile is off
-//! (AMB-25). [`certificate`] reads certificates without copying them, here and in `plastron-svid`.
+//! Tier 1: pure functions of their arguments. Left out: fetching bundles. Keys of WIT-SVIDs, which are incubating, are known
+//! with the feature `wit` and ignored without (AMB-25, STAB-03). [`certificate`] reads certificates without copying them, here and in `plastron-svid`.
 
 mod bundle;
 mod bundle_map;
@@ -30,17 +30,21 @@ mod document;
 // Shared with `plastron-svid`; its signatures name serde's types, so it is no part of the public API.
 #[doc(hidden)]
 pub mod json_object;
-mod jwt_authority;
 pub mod pem;
+mod token_authority;
 mod x509_authority;
 
 pub use bundle::{Bundle, DEFAULT_REFRESH, Freshness, REFRESH_RANGE};
 pub use bundle_map::{BundleMapError, MAX_MAP_KEYS, MAX_MAP_LEN, MAX_MAP_TRUST_DOMAINS, ParsedMap};
+#[cfg(feature = "wit")]
+pub use bundle_set::WitBundleSource;
 pub use bundle_set::{BundleSet, JwtBundleSource, X509BundleSource};
 pub use document::{
     BundleDocument, BundleError, DocumentKey, MAX_DOCUMENT_LEN, MAX_KEYS, Parsed, SkipReason,
     Skipped,
 };
 pub use json_object::JsonError;
-pub use jwt_authority::{JwtAuthority, JwtAuthorityError};
+pub use token_authority::{JwtAuthority, JwtUse, TokenAuthority, TokenAuthorityError, TokenUse};
+#[cfg(feature = "wit")]
+pub use token_authority::{WitAuthority, WitUse};
 pub use x509_authority::{X509AuthoritiesId, X509Authority, X509AuthorityError};

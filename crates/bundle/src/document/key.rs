@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::MAX_KEYS;
 use crate::json_object::{self, Faults, Loose, Members, ObjectSeed, Skip, visit_scalars};
-use crate::{JwtAuthority, JwtAuthorityError, X509Authority, X509AuthorityError};
+use crate::{TokenAuthority, TokenAuthorityError, TokenUse, X509Authority, X509AuthorityError};
 
 /// One element of `keys`, borrowed from the document.
 #[derive(Clone, Debug, Default)]
@@ -40,9 +40,25 @@ enum X5c<'a> {
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Use {
+pub enum Use {
+    /// `x509-svid`
     X509,
+    /// `jwt-svid`
     Jwt,
+    /// `wit-svid`
+    #[cfg(feature = "wit")]
+    Wit,
+}
+
+impl Use {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::X509 => X509_SVID,
+            Self::Jwt => JWT_SVID,
+            #[cfg(feature = "wit")]
+            Self::Wit => WIT_SVID,
+        }
+    }
 }
 
 impl DocumentKey<'_> {
@@ -61,7 +77,7 @@ impl DocumentKey<'_> {
         self.kid.as_deref()
     }
 
-    /// What it is for, if that is known. `wit-svid` is not while the WIT profile is off (AMB-25).
+    /// What it is for, if that is known. `wit-svid` is not without the feature `wit` (AMB-25).
     pub(super) fn kind(&self) -> Result<Use, SkipReason> {
         if !self.is_object {
             return Err(SkipReason::NotAnObject);
@@ -69,18 +85,20 @@ impl DocumentKey<'_> {
         match self.key_use() {
             Some(X509_SVID) => Ok(Use::X509),
             Some(JWT_SVID) => Ok(Use::Jwt),
+            #[cfg(feature = "wit")]
+            Some(WIT_SVID) => Ok(Use::Wit),
             other => Err(SkipReason::Use(other.map(Box::from))),
         }
     }
 
-    /// Checks that it may be a JWT key where only such are expected (WAPI-49).
-    pub(super) fn check_jwt_use(&self) -> Result<(), SkipReason> {
+    /// Checks that it may be a key of this use where only such are expected (WAPI-49, WAPI-67).
+    pub(super) fn check_use(&self, expected: Use) -> Result<(), SkipReason> {
         if self.is_object && self.key_use.is_none() {
             return Ok(());
         }
         match self.kind()? {
-            Use::Jwt => Ok(()),
-            Use::X509 => Err(SkipReason::Use(Some(X509_SVID.into()))),
+            key_use if key_use == expected => Ok(()),
+            other => Err(SkipReason::Use(Some(other.as_str().into()))),
         }
     }
 
@@ -99,11 +117,11 @@ impl DocumentKey<'_> {
         Ok(authority)
     }
 
-    /// The JWT authority that it stands for (JWT-48 to JWT-54).
-    pub(super) fn jwt_authority(&self) -> Result<JwtAuthority, SkipReason> {
+    /// The authority for tokens that it stands for (JWT-48 to JWT-54, WIT-43, WIT-44).
+    pub(super) fn token_authority<U: TokenUse>(&self) -> Result<TokenAuthority<U>, SkipReason> {
         let public_key = self.public_key()?;
         let kid = self.kid().unwrap_or_default();
-        Ok(JwtAuthority::new(kid, public_key)?)
+        TokenAuthority::new(kid, public_key).map_err(U::SKIPPED)
     }
 
     fn public_key(&self) -> Result<PublicKey, SkipReason> {
@@ -132,6 +150,8 @@ impl DocumentKey<'_> {
 
 pub(super) const X509_SVID: &str = "x509-svid";
 pub(super) const JWT_SVID: &str = "jwt-svid";
+#[cfg(feature = "wit")]
+pub(crate) const WIT_SVID: &str = "wit-svid";
 
 fn member<'a>(
     name: &'static str,
@@ -189,7 +209,15 @@ pub enum SkipReason {
     OtherKey,
     /// It is no JWT authority (JWT-54).
     #[error(transparent)]
-    JwtAuthority(#[from] JwtAuthorityError),
+    JwtAuthority(TokenAuthorityError),
+    /// It is no WIT authority (WIT-44).
+    #[cfg(feature = "wit")]
+    #[error(transparent)]
+    WitAuthority(TokenAuthorityError),
+    /// It is a WIT key whose `kid` is that of a JWT key too (WIT-44).
+    #[cfg(feature = "wit")]
+    #[error("a JWT key has its kid {0:?} too")]
+    SharedKeyId(Box<str>),
 }
 
 impl SkipReason {
@@ -204,7 +232,12 @@ impl SkipReason {
             Self::Secret => "JWT-52",
             Self::Certificate | Self::OtherKey => "X509-83",
             Self::X509Authority(error) => error.rule(),
-            Self::JwtAuthority(error) => error.rule(),
+            Self::JwtAuthority(TokenAuthorityError::KeyId) => "JWT-54",
+            Self::JwtAuthority(TokenAuthorityError::Algorithm) => "JWT-05",
+            #[cfg(feature = "wit")]
+            Self::WitAuthority(TokenAuthorityError::Algorithm) => "WIT-06",
+            #[cfg(feature = "wit")]
+            Self::WitAuthority(_) | Self::SharedKeyId(_) => "WIT-44",
         }
     }
 }

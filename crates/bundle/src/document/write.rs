@@ -6,8 +6,10 @@ use base64ct::{Base64, Encoding as _};
 use plastron_keys::PublicKey;
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
+#[cfg(feature = "wit")]
+use super::key::WIT_SVID;
 use super::key::{JWT_SVID, X509_SVID};
-use crate::{Bundle, BundleSet, JwtAuthority, X509Authority};
+use crate::{Bundle, BundleSet, TokenAuthority, TokenUse, X509Authority};
 
 /// Writes all that is published of a bundle.
 pub(crate) fn write_document(bundle: &Bundle) -> Vec<u8> {
@@ -36,23 +38,28 @@ pub(crate) fn write_map(bundles: &BundleSet) -> Vec<u8> {
 /// Keys have the members that the standards name and no others (BUNDLE-31); an empty list is written as one (AMB-15).
 fn document(bundle: &Bundle) -> Document<'_> {
     let x509 = bundle.x509_authorities().iter().map(Key::X509);
-    let jwt = bundle.jwt_authorities().iter().map(|authority| Key::Jwt {
-        authority,
-        key_use: Some(JWT_SVID),
-    });
+    let jwt = bundle.jwt_authorities().iter();
+    let keys = x509.chain(jwt.map(|authority| Key::token(authority, Some(JWT_SVID))));
+    #[cfg(feature = "wit")]
+    let keys = {
+        let wit = bundle.wit_authorities().iter();
+        keys.chain(wit.map(|authority| Key::token(authority, Some(WIT_SVID))))
+    };
     Document {
-        keys: x509.chain(jwt).collect(),
+        keys: keys.collect(),
         spiffe_sequence: bundle.sequence(),
         spiffe_refresh_hint: None,
     }
 }
 
-/// Writes the JWT keys alone, without `use`, as SPIRE does (WAPI-48, AMB-32).
-pub(crate) fn write_jwks(bundle: &Bundle) -> Vec<u8> {
-    let keys = bundle.jwt_authorities().iter().map(|authority| Key::Jwt {
-        authority,
-        key_use: None,
-    });
+/// Writes keys for tokens of one kind alone. Those of JWT-SVIDs go without `use`, as SPIRE does (WAPI-48, AMB-32).
+pub(crate) fn write_jwks<U: TokenUse>(
+    authorities: &[TokenAuthority<U>],
+    key_use: Option<&'static str>,
+) -> Vec<u8> {
+    let keys = authorities
+        .iter()
+        .map(|authority| Key::token(authority, key_use));
     write(&Document {
         keys: keys.collect(),
         spiffe_sequence: None,
@@ -81,10 +88,21 @@ struct Map<'a> {
 enum Key<'a> {
     /// No `kid`, and one certificate (X509-76, X509-77).
     X509(&'a X509Authority),
-    Jwt {
-        authority: &'a JwtAuthority,
+    Token {
+        key_id: &'a str,
+        public_key: &'a PublicKey,
         key_use: Option<&'static str>,
     },
+}
+
+impl<'a> Key<'a> {
+    fn token<U: TokenUse>(authority: &'a TokenAuthority<U>, key_use: Option<&'static str>) -> Self {
+        Self::Token {
+            key_id: authority.key_id(),
+            public_key: authority.public_key(),
+            key_use,
+        }
+    }
 }
 
 impl Serialize for Key<'_> {
@@ -102,12 +120,16 @@ impl Serialize for Key<'_> {
                 write_key(&mut map, authority.public_key())?;
                 map.serialize_entry("x5c", &[Base64::encode_string(authority.der())])?;
             }
-            Self::Jwt { authority, key_use } => {
+            Self::Token {
+                key_id,
+                public_key,
+                key_use,
+            } => {
                 if let Some(key_use) = key_use {
                     map.serialize_entry("use", key_use)?;
                 }
-                map.serialize_entry("kid", authority.key_id())?;
-                write_key(&mut map, authority.public_key())?;
+                map.serialize_entry("kid", key_id)?;
+                write_key(&mut map, public_key)?;
             }
         }
         map.end()

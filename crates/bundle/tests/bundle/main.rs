@@ -15,4 +15,6 @@ mod jwks;
 mod map;
 mod set;
 mod skipped;
+#[cfg(feature = "wit")]
+mod wit;
 mod written;

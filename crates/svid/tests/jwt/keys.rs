@@ -1,6 +1,6 @@
 //! Which key verifies a token, and with which algorithm.
 
-use plastron_bundle::{Bundle, BundleSet, JwtAuthority, JwtAuthorityError};
+use plastron_bundle::{Bundle, BundleSet, JwtAuthority, TokenAuthorityError};
 use plastron_keys::{JwsAlgorithm, KeyBackend as _, KeyType, PrivateKey};
 use plastron_svid::JwtError;
 use plastron_testing::BACKEND;
@@ -175,7 +175,7 @@ fn an_embedded_key_is_not_taken() {
 fn ed25519_is_no_key_for_tokens() {
     let key = BACKEND.generate(KeyType::Ed25519).unwrap();
     let authority = JwtAuthority::new("ed", key.public_key().clone());
-    assert_eq!(authority, Err(JwtAuthorityError::Algorithm), "JWT-05 −");
+    assert_eq!(authority, Err(TokenAuthorityError::Algorithm), "JWT-05 −");
 }
 
 #[test]
