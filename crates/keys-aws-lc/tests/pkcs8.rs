@@ -403,3 +403,35 @@ fn a_generator_that_fails_makes_no_key() {
         );
     }
 }
+
+#[test]
+fn a_key_in_json_is_the_same_key() {
+    for key_type in KeyType::ALL {
+        let key = AwsLc.generate(key_type).unwrap();
+        let jwk = Pkcs8Key::parse(&key.to_pkcs8()).unwrap().jwk();
+        let names: Vec<_> = jwk.members().into_iter().map(|(name, _)| name).collect();
+        if let PublicKeyKind::Rsa { .. } = key.public_key().kind() {
+            // WAPI-62 +
+            assert_eq!(names, ["e", "kty", "n", "d", "p", "q", "dp", "dq", "qi"]);
+        }
+        let again = Pkcs8Key::from_jwk(&jwk).unwrap();
+        let again = AwsLc.from_pkcs8(again.der()).unwrap();
+        assert_eq!(*again.to_pkcs8(), *key.to_pkcs8(), "{key_type}");
+    }
+    let rsa = AwsLc.generate(KeyType::Rsa2048).unwrap();
+    let rsa = Pkcs8Key::parse(&rsa.to_pkcs8()).unwrap();
+    let mut without_primes = rsa.jwk();
+    without_primes.primes = None;
+    assert_eq!(
+        Pkcs8Key::from_jwk(&without_primes).err(),
+        Some(KeyError::Malformed)
+    );
+    let mut swapped = rsa.jwk();
+    let primes = swapped.primes.as_mut().unwrap();
+    primes.swap(2, 3);
+    let swapped = Pkcs8Key::from_jwk(&swapped).unwrap();
+    assert!(
+        AwsLc.from_pkcs8(swapped.der()).is_err(),
+        "numbers that do not fit"
+    );
+}

@@ -126,7 +126,11 @@ fn decode(member: &'static str, value: &str) -> Result<Vec<u8>, PublicKeyError> 
     Base64UrlUnpadded::decode_vec(value).map_err(|_| PublicKeyError::Base64 { member })
 }
 
-fn coordinate(member: &'static str, value: &str, want: usize) -> Result<Vec<u8>, PublicKeyError> {
+pub(crate) fn coordinate(
+    member: &'static str,
+    value: &str,
+    want: usize,
+) -> Result<Vec<u8>, PublicKeyError> {
     let bytes = decode(member, value)?;
     if bytes.len() != want {
         return Err(PublicKeyError::CoordinateLength {
@@ -138,7 +142,7 @@ fn coordinate(member: &'static str, value: &str, want: usize) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
-fn number(member: &'static str, value: &str) -> Result<Vec<u8>, PublicKeyError> {
+pub(crate) fn number(member: &'static str, value: &str) -> Result<Vec<u8>, PublicKeyError> {
     let bytes = decode(member, value)?;
     if bytes.first() == Some(&0) {
         return Err(PublicKeyError::LeadingZero { member });

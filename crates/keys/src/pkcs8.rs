@@ -34,7 +34,12 @@ impl Pkcs8Key {
     /// Bytes that are no consistent key, algorithms and curves that SVIDs have no use for, and keys whose public half
     /// is unacceptable.
     pub fn parse(der: &[u8]) -> Result<Self, KeyError> {
-        match SecretKey::parse(der)? {
+        Self::of(SecretKey::parse(der)?)
+    }
+
+    /// Writes a key that was read.
+    pub(crate) fn of(key: SecretKey) -> Result<Self, KeyError> {
+        match key {
             SecretKey::EcP256(key) => Self::new(
                 key.to_pkcs8_der()
                     .map_err(|_| KeyError::Malformed)?
@@ -129,7 +134,7 @@ impl SecretKey {
             }
             ID_ED25519 => read_ed25519(info).map(Self::Ed25519),
             RSA_ENCRYPTION => {
-                let (n, e) =
+                let [n, e, ..] =
                     rsa_numbers(info.private_key.as_bytes()).map_err(|_| KeyError::Malformed)?;
                 let public_key = PublicKey::from_rsa_numbers(n, e)?;
                 let key = OctetStringRef::new(info.private_key.as_bytes());
@@ -162,15 +167,18 @@ pub(crate) fn write_ed25519(key: &ed25519_dalek::SigningKey) -> Zeroizing<Vec<u8
     der
 }
 
-/// Modulus and exponent of an `RSAPrivateKey` of two primes.
-fn rsa_numbers(key: &[u8]) -> der::Result<(&[u8], &[u8])> {
+/// The numbers of an `RSAPrivateKey` of two primes: n, e, d, p, q, dp, dq, qi.
+pub(crate) fn rsa_numbers(key: &[u8]) -> der::Result<[&[u8]; 8]> {
     let mut reader = SliceReader::new(key)?;
     let numbers = reader.sequence(|numbers| {
         if u8::decode(numbers)? != 0 {
             return Err(der::Tag::Integer.value_error().into());
         }
-        let [n, e, ..] = [(); 8].map(|()| numbers.decode::<UintRef<'_>>());
-        Ok::<_, der::Error>((n?.as_bytes(), e?.as_bytes()))
+        let mut all = [&[][..]; 8];
+        for number in &mut all {
+            *number = numbers.decode::<UintRef<'_>>()?.as_bytes();
+        }
+        Ok::<_, der::Error>(all)
     })?;
     reader.finish()?;
     Ok(numbers)

@@ -118,17 +118,7 @@ impl PublicKey {
     /// Makes an RSA key of its numbers, big-endian and without leading zeros.
     pub(crate) fn from_rsa_numbers(n: &[u8], e: &[u8]) -> Result<Self, PublicKeyError> {
         check_rsa(n, e)?;
-        let sign = |number: &[u8]| usize::from(number[0] & 0x80 != 0);
-        let lens = [n, e].map(|number| number.len() + sign(number));
-        let content: usize = lens.iter().map(|len| header_len(*len) + len).sum();
-
-        let mut key = Vec::with_capacity(header_len(content) + content);
-        push_header(&mut key, 0x30, content);
-        for (number, len) in [n, e].into_iter().zip(lens) {
-            push_header(&mut key, 0x02, len);
-            key.resize(key.len() + sign(number), 0);
-            key.extend_from_slice(number);
-        }
+        let key = positive_integers(&[n, e]);
         Self::from_key_bits(PublicKeyKind::Rsa { bits: 0 }, &key)
     }
 
@@ -318,6 +308,25 @@ fn bit_len(number: &[u8]) -> usize {
     number
         .first()
         .map_or(0, |byte| 8 * number.len() - byte.leading_zeros() as usize)
+}
+
+/// A DER SEQUENCE of numbers, none of which is empty, in one allocation.
+pub(crate) fn positive_integers(numbers: &[&[u8]]) -> Vec<u8> {
+    let sign = |number: &[u8]| usize::from(number[0] & 0x80 != 0);
+    let len = |number: &[u8]| number.len() + sign(number);
+    let content: usize = numbers
+        .iter()
+        .map(|number| header_len(len(number)) + len(number))
+        .sum();
+
+    let mut der = Vec::with_capacity(header_len(content) + content);
+    push_header(&mut der, 0x30, content);
+    for number in numbers {
+        push_header(&mut der, 0x02, len(number));
+        der.resize(der.len() + sign(number), 0);
+        der.extend_from_slice(number);
+    }
+    der
 }
 
 /// Bytes of tag and length before `len` bytes of content.
