@@ -3,6 +3,8 @@
 use pki_types::UnixTime;
 use plastron_bundle::certificate::CertificateError;
 use plastron_id::TrustDomain;
+#[cfg(feature = "wit")]
+use plastron_keys::PublicKeyKind;
 use plastron_keys::{SignError, SignatureAlgorithm};
 
 /// Why a certificate and a key are no issuer.
@@ -63,7 +65,23 @@ pub enum MintError {
     /// JWT-SVIDs may not be signed with it (JWT-05).
     #[error("JWT-SVIDs may not be signed with {0:?}")]
     JwtAlgorithm(SignatureAlgorithm),
-    /// No audience, or an empty one (JWT-20).
+    /// WIT-SVIDs and their proofs may not be signed with it (WIT-06).
+    #[cfg(feature = "wit")]
+    #[error("WIT-SVIDs and their proofs may not be signed with {0:?}")]
+    WitAlgorithm(SignatureAlgorithm),
+    /// No proof may be signed with a key of this kind, or not with the algorithm that was asked for (WIT-12, WIT-14).
+    #[cfg(feature = "wit")]
+    #[error("no such proof can be signed with a key of {0}")]
+    ProofAlgorithm(PublicKeyKind),
+    /// The key has no name (WIT-02).
+    #[cfg(feature = "wit")]
+    #[error("the key has no kid")]
+    KeyId,
+    /// The proof has no name (WIT-51).
+    #[cfg(feature = "wit")]
+    #[error("the proof has no jti")]
+    TokenId,
+    /// No audience, or an empty one (JWT-20, WIT-51).
     #[error("no audience, or an empty one")]
     Audience,
     /// The key could not sign.

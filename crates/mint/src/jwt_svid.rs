@@ -5,12 +5,12 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use base64ct::{Base64UrlUnpadded, Encoding as _};
 use pki_types::UnixTime;
 use plastron_id::{SpiffeId, TrustDomainRef};
-use plastron_keys::{JwsAlgorithm, SignError, SigningKey};
+use plastron_keys::{JwsAlgorithm, SigningKey};
 
 use crate::MintError;
+use crate::jws::{TokenSigner, push_json, push_number};
 use crate::validity::{Issue, LAST_SECOND};
 
 /// How long a JWT-SVID lives when nothing else is asked for, as in SPIRE. The rule is: as short as practical (JWT-28).
@@ -20,12 +20,9 @@ pub const DEFAULT_JWT_SVID_LIFETIME: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug)]
 pub struct JwtIssuer<'a> {
     trust_domain: TrustDomainRef<'a>,
-    key: &'a dyn SigningKey,
-    algorithm: JwsAlgorithm,
+    signer: TokenSigner<'a>,
     issuer: Option<&'a str>,
     not_after: UnixTime,
-    /// The header in base64url, and the dot behind it.
-    header: String,
 }
 
 impl<'a> JwtIssuer<'a> {
@@ -41,24 +38,14 @@ impl<'a> JwtIssuer<'a> {
         key: &'a dyn SigningKey,
         issuer: Option<&'a str>,
     ) -> Result<Self, MintError> {
-        let algorithm = JwsAlgorithm::from_signature_algorithm(key.algorithm())
-            .ok_or_else(|| MintError::JwtAlgorithm(key.algorithm()))?;
         // These three and no others (JWT-04), `kid` always (JWT-09).
-        let mut header = Vec::with_capacity(64 + key_id.len());
-        header.extend_from_slice(b"{\"alg\":\"");
-        header.extend_from_slice(algorithm.as_str().as_bytes());
-        header.extend_from_slice(b"\",\"kid\":");
-        push_json(&mut header, key_id);
-        header.extend_from_slice(b",\"typ\":\"JWT\"}");
-        let mut header = Base64UrlUnpadded::encode_string(&header);
-        header.push('.');
+        let signer = TokenSigner::new(key, "JWT", Some(key_id))
+            .ok_or_else(|| MintError::JwtAlgorithm(key.algorithm()))?;
         Ok(Self {
             trust_domain,
-            key,
-            algorithm,
+            signer,
             issuer,
             not_after: UnixTime::since_unix_epoch(Duration::from_secs(LAST_SECOND)),
-            header,
         })
     }
 
@@ -69,7 +56,7 @@ impl<'a> JwtIssuer<'a> {
 
     /// The `alg` of its tokens.
     pub fn algorithm(&self) -> JwsAlgorithm {
-        self.algorithm
+        self.signer.algorithm()
     }
 
     /// Starts a JWT-SVID: `id`, towards `audiences`. One audience is best, since each can replay the token to the others
@@ -142,20 +129,8 @@ impl<S: AsRef<str>> JwtSvidRequest<'_, S> {
         let expires_at = issue.end_from_second(self.lifetime, self.limit)?;
         let claims = self.claims(jti, issued_at, expires_at);
 
-        let mut token =
-            String::with_capacity(self.issuer.header.len() + claims.len().div_ceil(3) * 4 + 720);
-        token.push_str(&self.issuer.header);
-        push_base64(&mut token, &claims);
-        let signature = self.issuer.key.sign(token.as_bytes())?;
-        let signature = self
-            .issuer
-            .algorithm
-            .signature_from_x509(signature)
-            .map_err(|_| SignError)?;
-        token.push('.');
-        push_base64(&mut token, &signature);
         Ok(MintedJwtSvid {
-            token,
+            token: self.issuer.signer.sign(&claims)?,
             issued_at,
             expires_at,
         })
@@ -212,23 +187,5 @@ impl fmt::Debug for MintedJwtSvid {
             .field("issued_at", &self.issued_at)
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
-    }
-}
-
-fn push_json(json: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(json, text).expect("a string into memory");
-}
-
-fn push_number(json: &mut Vec<u8>, number: u64) {
-    serde_json::to_writer(json, &number).expect("a number into memory");
-}
-
-fn push_base64(token: &mut String, bytes: &[u8]) {
-    let mut space = [0; 1024];
-    // A multiple of three bytes makes whole groups of four characters, so the pieces join.
-    for piece in bytes.chunks(space.len() / 4 * 3) {
-        let text =
-            Base64UrlUnpadded::encode(piece, &mut space).expect("four characters for three bytes");
-        token.push_str(text);
     }
 }

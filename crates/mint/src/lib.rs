@@ -1,4 +1,5 @@
-//! Minting: X509-SVIDs, JWT-SVIDs and signing certificates, over a signer.
+//! Minting: X509-SVIDs, JWT-SVIDs and signing certificates, over a signer; with the feature `wit` WIT-SVIDs too, and the proofs
+//! that they are presented with.
 //!
 //! What is in a document is policy and profile, never the requester's word: from a CSR only the key is taken. Serials,
 //! token IDs and the time are arguments; so the same call gives the same bytes, as far as the signature algorithm does.
@@ -43,15 +44,24 @@ mod csr;
 mod der_writer;
 mod dns_name;
 mod error;
+mod jws;
 mod jwt_svid;
 mod tbs;
 mod validity;
+#[cfg(feature = "wit")]
+mod wit_svid;
+#[cfg(feature = "wit")]
+mod workload_proof;
 mod x509_svid;
 
 pub use authority::{X509AuthorityRequest, self_signed_authority};
 pub use csr::{CsrError, verify_csr};
 pub use error::{IssuerError, MintError};
 pub use jwt_svid::{DEFAULT_JWT_SVID_LIFETIME, JwtIssuer, JwtSvidRequest, MintedJwtSvid};
+#[cfg(feature = "wit")]
+pub use wit_svid::{DEFAULT_WIT_SVID_LIFETIME, MintedWitSvid, WitIssuer, WitSvidRequest};
+#[cfg(feature = "wit")]
+pub use workload_proof::{DEFAULT_PROOF_LIFETIME, MintedProof, WorkloadProofRequest};
 pub use x509_svid::{
     BACKDATE, DEFAULT_X509_SVID_LIFETIME, MintedX509Svid, X509Issuer, X509SvidRequest,
 };
