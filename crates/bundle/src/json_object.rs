@@ -125,6 +125,78 @@ impl<'de, M: Members<'de>> Visitor<'de> for ObjectSeed<'_, M> {
     }
 }
 
+/// The methods of a visitor to whom all values but strings, lists and objects are the same.
+macro_rules! visit_scalars {
+    ($value:expr) => {
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+
+        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+
+        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+
+        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+
+        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+    };
+}
+pub(crate) use visit_scalars;
+
+/// Reads a value that may turn out not to be an object: says whether it was one, and forgets it otherwise.
+#[derive(Debug)]
+pub struct PerhapsObject<'s, M> {
+    members: &'s mut M,
+    faults: &'s Faults,
+}
+
+impl<'s, M> PerhapsObject<'s, M> {
+    /// Hands the members of the next value, if it has any, to `members`.
+    pub fn new(members: &'s mut M, faults: &'s Faults) -> Self {
+        Self { members, faults }
+    }
+}
+
+impl<'de, M: Members<'de>> DeserializeSeed<'de> for PerhapsObject<'_, M> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, M: Members<'de>> Visitor<'de> for PerhapsObject<'_, M> {
+    type Value = bool;
+
+    visit_scalars!(false);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<bool, A::Error> {
+        Skip::new(self.faults).visit_seq(list)?;
+        Ok(false)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<bool, A::Error> {
+        ObjectSeed::new(self.members, self.faults).visit_map(map)?;
+        Ok(true)
+    }
+}
+
 /// The names seen so far: in place while they are few, so that usual objects cost no allocation.
 #[derive(Default)]
 struct Names<'de> {
@@ -192,32 +264,6 @@ impl<'de> serde::Deserialize<'de> for Text<'de> {
         deserializer.deserialize_str(TextVisitor)
     }
 }
-
-/// The methods of a visitor to whom all values but strings, lists and objects are the same.
-macro_rules! visit_scalars {
-    ($value:expr) => {
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-
-        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-
-        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-
-        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-
-        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-    };
-}
-pub(crate) use visit_scalars;
 
 /// Reads a value to its end and forgets it.
 pub(crate) struct Skip<'s> {

@@ -30,6 +30,9 @@ mod document;
 // Shared with `plastron-svid`; its signatures name serde's types, so it is no part of the public API.
 #[doc(hidden)]
 pub mod json_object;
+// For the same reason.
+#[doc(hidden)]
+pub mod jwk_members;
 pub mod pem;
 mod token_authority;
 mod x509_authority;

@@ -4,9 +4,7 @@
 //! claims. Spec: JWT-SVID §4; RFC 7515 §5.2; RFC 7519 §7.2.
 
 mod claims;
-mod compact;
 mod error;
-mod header;
 #[cfg(test)]
 mod wycheproof;
 
@@ -16,14 +14,14 @@ use std::time::Duration;
 use pki_types::{SignatureVerificationAlgorithm, UnixTime};
 use plastron_bundle::{JwtAuthority, JwtBundleSource};
 use plastron_id::SpiffeIdRef;
-use plastron_keys::VerifyError as SignatureError;
 
-pub use compact::MAX_TOKEN_LEN;
 pub use error::JwtError;
 
+use crate::token::{self, Compact, Header, SubjectPlace, Times};
 use claims::Claims;
-use compact::Compact;
-use header::Header;
+
+/// The most bytes of a token (JWT-40): twice what our own issuer's 32 audiences of 1 KiB come to.
+pub const MAX_TOKEN_LEN: usize = 96 * 1024;
 
 /// How far clocks may differ where nothing else is said (JWT-27, AMB-41).
 pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
@@ -104,10 +102,11 @@ impl<'a> JwtVerifier<'a> {
         now: UnixTime,
     ) -> Result<VerifiedJwtSvid, JwtError> {
         check_expected(audiences)?;
-        let compact = Compact::split(token)?;
+        let compact = Compact::split(token, MAX_TOKEN_LEN)?;
         let header = compact.header()?;
-        let header = Header::parse(&header, self.strict_header)?;
-        if header.key_id.is_none() && !self.allow_missing_key_id {
+        let header = Header::parse(&header)?;
+        check_header(&header, self.strict_header)?;
+        if header.key_id()?.is_none() && !self.allow_missing_key_id {
             return Err(JwtError::KeyIdMissing);
         }
         let payload = compact.payload()?;
@@ -137,7 +136,7 @@ impl<'a> JwtVerifier<'a> {
     ) -> Result<(), JwtError> {
         let signature = compact.signature()?;
         let check = |authority: &JwtAuthority| {
-            plastron_keys::verify_jws(
+            token::check_signature(
                 self.algorithms,
                 header.algorithm,
                 authority.public_key(),
@@ -145,15 +144,13 @@ impl<'a> JwtVerifier<'a> {
                 &signature,
             )
         };
-        if let Some(key_id) = &header.key_id {
+        if let Some(key_id) = header.key_id()? {
             // With a `kid`, no other key is tried (JWT-10).
-            let authority = authorities
-                .iter()
-                .find(|authority| authority.key_id() == key_id)
-                .ok_or_else(|| JwtError::UnknownKey {
-                    key_id: key_id.as_ref().into(),
+            let authority =
+                token::authority(authorities, key_id).ok_or_else(|| JwtError::UnknownKey {
+                    key_id: key_id.into(),
                 })?;
-            return check(authority).map_err(signature_error);
+            return Ok(check(authority)?);
         }
         authorities
             .iter()
@@ -183,8 +180,11 @@ pub(crate) fn parse_unverified(
     now: UnixTime,
 ) -> Result<VerifiedJwtSvid, JwtError> {
     check_expected(audiences)?;
-    let compact = Compact::split(token)?;
-    Header::parse(&compact.header()?, false)?;
+    let compact = Compact::split(token, MAX_TOKEN_LEN)?;
+    let header = compact.header()?;
+    let header = Header::parse(&header)?;
+    check_header(&header, false)?;
+    header.key_id()?;
     compact.signature()?;
     let payload = compact.payload()?;
     let claims = Claims::parse(&payload, audiences)?;
@@ -206,12 +206,18 @@ fn check_expected(audiences: &[&str]) -> Result<(), JwtError> {
     Ok(())
 }
 
-fn signature_error(error: SignatureError) -> JwtError {
-    match error {
-        SignatureError::WrongKey => JwtError::WrongKey,
-        SignatureError::Unsupported => JwtError::UnsupportedAlgorithm,
-        _ => JwtError::Signature,
+/// What a header may have beside `alg` and `kid` (JWT-13 to JWT-15, AMB-21, AMB-22).
+fn check_header(header: &Header<'_>, strict: bool) -> Result<(), JwtError> {
+    if !header.is_of(&["JWT", "JOSE"], true) {
+        return Err(JwtError::Type);
     }
+    if let Some(member) = header.dangerous() {
+        return Err(JwtError::HeaderMember { member });
+    }
+    if strict && header.has_others() {
+        return Err(JwtError::UnknownHeaderMember);
+    }
+    Ok(())
 }
 
 /// A JWT-SVID that was verified.
@@ -220,15 +226,14 @@ fn signature_error(error: SignatureError) -> JwtError {
 #[derive(Clone)]
 pub struct VerifiedJwtSvid {
     payload: String,
-    subject: claims::SubjectPlace,
-    times: claims::Times,
+    subject: SubjectPlace,
+    times: Times,
 }
 
 impl VerifiedJwtSvid {
     /// The SPIFFE ID of the subject. Parses it again, which takes some tens of nanoseconds.
     pub fn id(&self) -> SpiffeIdRef<'_> {
-        let subject = self.subject.of(&self.payload);
-        SpiffeIdRef::parse(subject).expect("parsed when the token was verified")
+        self.subject.id(&self.payload)
     }
 
     /// The first second at which it is no longer valid, leeway aside.

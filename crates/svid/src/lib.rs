@@ -1,4 +1,4 @@
-//! X509-SVIDs and JWT-SVIDs: verifying those of others, and holding one's own.
+//! X509-SVIDs and JWT-SVIDs: verifying those of others, and holding one's own. WIT-SVIDs too, with the feature `wit`.
 //!
 //! Verification is a function of its arguments: what was presented, whom we trust, when, and with which algorithms. The
 //! result type is the proof; nothing else makes one.
@@ -40,10 +40,15 @@
 //! Peers come back with the chain that they had: [`VerifiedPaths`] remembers, so that it takes no signature again.
 //!
 //! Tier 1: no clock, no I/O, no global. No input panics, and none costs more than the limits that stand here as constants.
-//! Left out: CRLs, which SPIFFE makes optional and nobody sends (X509-60), and WIT-SVIDs.
+//! Left out: CRLs, which SPIFFE makes optional and nobody sends (X509-60).
 
 mod jwt_svid;
 mod jwt_verifier;
+mod token;
+#[cfg(feature = "wit")]
+mod wit_svid;
+#[cfg(feature = "wit")]
+mod wit_verifier;
 mod x509_svid;
 mod x509_verifier;
 
@@ -51,6 +56,14 @@ pub use jwt_svid::JwtSvid;
 pub use jwt_verifier::{
     DEFAULT_LEEWAY, JwtError, JwtVerifier, MAX_KEYS_TRIED, MAX_LEEWAY, MAX_TOKEN_LEN,
     VerifiedJwtSvid,
+};
+#[cfg(feature = "wit")]
+pub use wit_svid::{WitSvid, WitSvidError};
+#[cfg(feature = "wit")]
+pub use wit_verifier::{
+    DEFAULT_PROOF_LIFETIME, MAX_PROOF_LEN, MAX_WIT_LEN, ProofError, ProofId, ReplayError,
+    SeenProofs, UnprovenWitSvid, VerifiedWitSvid, WIT_HEADER, WIT_REVISION, WPT_HEADER, WitError,
+    WitVerifier, WorkloadProof, header_value,
 };
 pub use x509_svid::{X509Svid, X509SvidError};
 pub use x509_verifier::{

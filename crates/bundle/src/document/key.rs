@@ -6,27 +6,22 @@ use std::borrow::Cow;
 use std::fmt;
 
 use base64ct::{Base64, Encoding as _};
-use plastron_keys::{Jwk, PublicKey, PublicKeyError};
+use plastron_keys::PublicKeyError;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::MAX_KEYS;
-use crate::json_object::{self, Faults, Loose, Members, ObjectSeed, Skip, visit_scalars};
+use crate::json_object::{self, Faults, Loose, Members, PerhapsObject, Skip, visit_scalars};
+use crate::jwk_members::{JwkError, JwkMembers};
 use crate::{TokenAuthority, TokenAuthorityError, TokenUse, X509Authority, X509AuthorityError};
 
 /// One element of `keys`, borrowed from the document.
 #[derive(Clone, Debug, Default)]
 pub struct DocumentKey<'a> {
     is_object: bool,
-    kty: Option<Cow<'a, str>>,
     key_use: Option<Cow<'a, str>>,
     kid: Option<Cow<'a, str>>,
     x5c: X5c<'a>,
-    crv: Option<Cow<'a, str>>,
-    x: Option<Cow<'a, str>>,
-    y: Option<Cow<'a, str>>,
-    n: Option<Cow<'a, str>>,
-    e: Option<Cow<'a, str>>,
-    is_secret: bool,
+    key: JwkMembers<'a>,
 }
 
 /// The member `x5c`, of which only the first value counts (X509-81).
@@ -64,7 +59,7 @@ impl Use {
 impl DocumentKey<'_> {
     /// `kty`, where it is a string.
     pub fn kty(&self) -> Option<&str> {
-        self.kty.as_deref()
+        self.key.kty()
     }
 
     /// `use`, where it is a string.
@@ -104,7 +99,7 @@ impl DocumentKey<'_> {
 
     /// The X.509 authority that it stands for (X509-80 to X509-83).
     pub(super) fn x509_authority(&self) -> Result<X509Authority, SkipReason> {
-        let public_key = self.public_key()?;
+        let public_key = self.key.public_key()?;
         let der = match &self.x5c {
             X5c::Absent => return Err(SkipReason::Member("x5c")),
             X5c::Malformed => return Err(SkipReason::Certificate),
@@ -119,32 +114,9 @@ impl DocumentKey<'_> {
 
     /// The authority for tokens that it stands for (JWT-48 to JWT-54, WIT-43, WIT-44).
     pub(super) fn token_authority<U: TokenUse>(&self) -> Result<TokenAuthority<U>, SkipReason> {
-        let public_key = self.public_key()?;
+        let public_key = self.key.public_key()?;
         let kid = self.kid().unwrap_or_default();
         TokenAuthority::new(kid, public_key).map_err(U::SKIPPED)
-    }
-
-    fn public_key(&self) -> Result<PublicKey, SkipReason> {
-        if self.is_secret {
-            return Err(SkipReason::Secret);
-        }
-        let jwk = match self.kty() {
-            Some("EC") => Jwk::Ec {
-                crv: member("crv", &self.crv)?,
-                x: member("x", &self.x)?,
-                y: member("y", &self.y)?,
-            },
-            Some("RSA") => Jwk::Rsa {
-                n: member("n", &self.n)?,
-                e: member("e", &self.e)?,
-            },
-            Some("OKP") => Jwk::Okp {
-                crv: member("crv", &self.crv)?,
-                x: member("x", &self.x)?,
-            },
-            other => return Err(SkipReason::KeyType(other.map(Box::from))),
-        };
-        Ok(PublicKey::from_jwk(&jwk)?)
     }
 }
 
@@ -152,14 +124,6 @@ pub(super) const X509_SVID: &str = "x509-svid";
 pub(super) const JWT_SVID: &str = "jwt-svid";
 #[cfg(feature = "wit")]
 pub(crate) const WIT_SVID: &str = "wit-svid";
-
-fn member<'a>(
-    name: &'static str,
-    value: &'a Option<Cow<'a, str>>,
-) -> Result<Cow<'a, str>, SkipReason> {
-    let value = value.as_deref().ok_or(SkipReason::Member(name))?;
-    Ok(Cow::Borrowed(value))
-}
 
 /// An element of `keys`, or a certificate among others, that was left out.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -218,6 +182,17 @@ pub enum SkipReason {
     #[cfg(feature = "wit")]
     #[error("a JWT key has its kid {0:?} too")]
     SharedKeyId(Box<str>),
+}
+
+impl From<JwkError> for SkipReason {
+    fn from(error: JwkError) -> Self {
+        match error {
+            JwkError::KeyType(kty) => Self::KeyType(kty),
+            JwkError::Member(name) => Self::Member(name),
+            JwkError::Secret => Self::Secret,
+            JwkError::PublicKey(error) => Self::PublicKey(error),
+        }
+    }
 }
 
 impl SkipReason {
@@ -306,50 +281,16 @@ impl<'de> Visitor<'de> for KeysSeed<'_> {
         while keys.len() <= MAX_KEYS {
             keys.push(DocumentKey::default());
             let key = keys.last_mut().expect("just pushed");
-            if list.next_element_seed(KeySeed { key, faults })?.is_none() {
-                keys.pop();
-                return Ok(Some(keys));
+            match list.next_element_seed(PerhapsObject::new(key, faults))? {
+                Some(is_object) => key.is_object = is_object,
+                None => {
+                    keys.pop();
+                    return Ok(Some(keys));
+                }
             }
         }
         while list.next_element_seed(Skip::new(faults))?.is_some() {}
         Ok(Some(keys))
-    }
-}
-
-/// Reads one element of `keys`, which may turn out not to be an object.
-struct KeySeed<'s, 'de> {
-    key: &'s mut DocumentKey<'de>,
-    faults: &'s Faults,
-}
-
-impl<'de> DeserializeSeed<'de> for KeySeed<'_, 'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for KeySeed<'_, 'de> {
-    type Value = ();
-
-    visit_scalars!(());
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<(), A::Error> {
-        Skip::new(self.faults).visit_seq(list)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        self.key.is_object = true;
-        ObjectSeed::new(self.key, self.faults).visit_map(map)
     }
 }
 
@@ -361,14 +302,8 @@ impl<'de> Members<'de> for DocumentKey<'de> {
         faults: &Faults,
     ) -> Result<(), A::Error> {
         let text = match name {
-            "kty" => &mut self.kty,
             "use" => &mut self.key_use,
             "kid" => &mut self.kid,
-            "crv" => &mut self.crv,
-            "x" => &mut self.x,
-            "y" => &mut self.y,
-            "n" => &mut self.n,
-            "e" => &mut self.e,
             "x5c" => {
                 let mut first = None;
                 let list = Loose::next_list(value, faults, |element| {
@@ -381,10 +316,7 @@ impl<'de> Members<'de> for DocumentKey<'de> {
                 };
                 return Ok(());
             }
-            "d" | "p" | "q" | "dp" | "dq" | "qi" | "oth" | "k" => {
-                self.is_secret = true;
-                return json_object::skip(value, faults);
-            }
+            _ if self.key.take(name, value, faults)? => return Ok(()),
             _ => return json_object::skip(value, faults),
         };
         *text = Loose::next(value, faults)?.text();

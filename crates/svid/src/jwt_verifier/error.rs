@@ -3,6 +3,8 @@
 use plastron_bundle::JsonError;
 use plastron_id::{SpiffeIdError, TrustDomain};
 
+use crate::token::{Fault, SubjectFault};
+
 /// Why a token is not a JWT-SVID for this audience at that time.
 ///
 /// Nothing here holds the token, or a claim other than what the error is about.
@@ -109,6 +111,36 @@ pub enum JwtError {
     /// None of the expected audiences is in `aud` (JWT-22).
     #[error("the token is for another audience")]
     Audience,
+}
+
+impl From<Fault> for JwtError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::TooLong { len } => Self::TooLong { len },
+            Fault::NotCompact => Self::NotCompact,
+            Fault::Base64 { part } => Self::Base64 { part },
+            Fault::Header(error) => Self::Header(error),
+            Fault::Algorithm => Self::Algorithm,
+            Fault::Claims(error) => Self::Claims(error),
+            Fault::WrongKey => Self::WrongKey,
+            Fault::UnsupportedAlgorithm => Self::UnsupportedAlgorithm,
+            Fault::Signature => Self::Signature,
+            Fault::ExpiryMissing => Self::ExpiryMissing,
+            Fault::Expired { expires_at, now } => Self::Expired { expires_at, now },
+            Fault::NotBefore => Self::NotBefore,
+            Fault::NotYetValid { not_before, now } => Self::NotYetValid { not_before, now },
+        }
+    }
+}
+
+impl From<SubjectFault> for JwtError {
+    fn from(fault: SubjectFault) -> Self {
+        match fault {
+            SubjectFault::Missing => Self::SubjectMissing,
+            SubjectFault::Malformed(error) => Self::Subject(error),
+            SubjectFault::WithoutPath => Self::SubjectWithoutPath,
+        }
+    }
 }
 
 impl JwtError {

@@ -7,9 +7,8 @@ use plastron_keys::KeyBackend as _;
 use plastron_keys_aws_lc::AwsLc;
 use serde_json::{Value, json};
 
-use super::compact::Compact;
-use super::header::Header;
-use super::{JwtError, JwtVerifier};
+use super::{JwtError, JwtVerifier, MAX_TOKEN_LEN};
+use crate::token::{Compact, Header};
 
 /// Rows that we judge otherwise, and why.
 const DIVERGENCES: [(&str, u64, &str); 9] = [
@@ -99,8 +98,9 @@ fn bundle(public: &Value) -> Bundle {
 
 fn judge(token: &str, bundle: &Bundle) -> Result<(), JwtError> {
     let verifier = JwtVerifier::new(AwsLc.algorithms()).allow_missing_key_id();
-    let compact = Compact::split(token)?;
+    let compact = Compact::split(token, MAX_TOKEN_LEN)?;
     let header = compact.header()?;
-    let header = Header::parse(&header, false)?;
+    let header = Header::parse(&header)?;
+    super::check_header(&header, false)?;
     verifier.check_signature(&compact, &header, bundle.jwt_authorities())
 }

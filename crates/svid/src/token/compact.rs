@@ -6,10 +6,7 @@
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use plastron_bundle::JsonError;
 
-use super::JwtError;
-
-/// The most bytes of a token (JWT-40): twice what our own issuer's 32 audiences of 1 KiB come to.
-pub const MAX_TOKEN_LEN: usize = 96 * 1024;
+use super::Fault;
 
 /// The most bytes of a header. Three members take a hundred, and the `kid` may be long.
 const MAX_HEADER_LEN: usize = 2048;
@@ -18,7 +15,7 @@ const MAX_HEADER_LEN: usize = 2048;
 const MAX_SIGNATURE_LEN: usize = 1024;
 
 /// A token, split and not decoded.
-pub(super) struct Compact<'t> {
+pub(crate) struct Compact<'t> {
     signed: &'t str,
     header: &'t str,
     payload: &'t str,
@@ -26,14 +23,15 @@ pub(super) struct Compact<'t> {
 }
 
 impl<'t> Compact<'t> {
-    pub(super) fn split(token: &'t str) -> Result<Self, JwtError> {
-        if token.len() > MAX_TOKEN_LEN {
-            return Err(JwtError::TooLong { len: token.len() });
+    /// Splits a token of at most `most` bytes.
+    pub(crate) fn split(token: &'t str, most: usize) -> Result<Self, Fault> {
+        if token.len() > most {
+            return Err(Fault::TooLong { len: token.len() });
         }
-        let (signed, signature) = token.rsplit_once('.').ok_or(JwtError::NotCompact)?;
-        let (header, payload) = signed.split_once('.').ok_or(JwtError::NotCompact)?;
+        let (signed, signature) = token.rsplit_once('.').ok_or(Fault::NotCompact)?;
+        let (header, payload) = signed.split_once('.').ok_or(Fault::NotCompact)?;
         if payload.contains('.') {
-            return Err(JwtError::NotCompact);
+            return Err(Fault::NotCompact);
         }
         Ok(Self {
             signed,
@@ -44,36 +42,36 @@ impl<'t> Compact<'t> {
     }
 
     /// What the signature is of, exactly as it was received (JWT-37).
-    pub(super) fn signed(&self) -> &'t [u8] {
+    pub(crate) fn signed(&self) -> &'t [u8] {
         self.signed.as_bytes()
     }
 
-    pub(super) fn header(&self) -> Result<Decoded<MAX_HEADER_LEN>, JwtError> {
+    pub(crate) fn header(&self) -> Result<Decoded<MAX_HEADER_LEN>, Fault> {
         Decoded::new(self.header, "header")
     }
 
-    pub(super) fn payload(&self) -> Result<String, JwtError> {
-        const BASE64: JwtError = JwtError::Base64 { part: "payload" };
+    pub(crate) fn payload(&self) -> Result<String, Fault> {
+        const BASE64: Fault = Fault::Base64 { part: "payload" };
         let payload = Base64UrlUnpadded::decode_vec(self.payload).map_err(|_| BASE64)?;
-        String::from_utf8(payload).map_err(|_| JwtError::Claims(JsonError::Syntax))
+        String::from_utf8(payload).map_err(|_| Fault::Claims(JsonError::Syntax))
     }
 
-    pub(super) fn signature(&self) -> Result<Decoded<MAX_SIGNATURE_LEN>, JwtError> {
+    pub(crate) fn signature(&self) -> Result<Decoded<MAX_SIGNATURE_LEN>, Fault> {
         Decoded::new(self.signature, "signature")
     }
 }
 
 /// A decoded part that needs no allocation.
-pub(super) struct Decoded<const N: usize> {
+pub(crate) struct Decoded<const N: usize> {
     bytes: [u8; N],
     len: usize,
 }
 
 impl<const N: usize> Decoded<N> {
-    fn new(base64: &str, part: &'static str) -> Result<Self, JwtError> {
+    fn new(base64: &str, part: &'static str) -> Result<Self, Fault> {
         let mut bytes = [0; N];
         let len = Base64UrlUnpadded::decode(base64, &mut bytes)
-            .map_err(|_| JwtError::Base64 { part })?
+            .map_err(|_| Fault::Base64 { part })?
             .len();
         Ok(Self { bytes, len })
     }

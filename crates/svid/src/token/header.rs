@@ -1,63 +1,71 @@
-//! The JOSE header. Spec: JWT-SVID §2; RFC 7515 §4.
-
-use std::borrow::Cow;
+//! The JOSE header. Spec: RFC 7515 §4.
 
 use plastron_bundle::JsonError;
 use plastron_bundle::json_object::{self, Faults, Loose, Members};
 use plastron_keys::JwsAlgorithm;
 use serde::de::MapAccess;
 
-use super::JwtError;
+use super::Fault;
 
 /// What the header says.
 #[derive(Debug)]
-pub(super) struct Header<'h> {
-    pub(super) algorithm: JwsAlgorithm,
-    pub(super) key_id: Option<Cow<'h, str>>,
+pub(crate) struct Header<'h> {
+    pub(crate) algorithm: JwsAlgorithm,
+    members: HeaderMembers<'h>,
 }
 
 impl<'h> Header<'h> {
-    /// Reads a header; the algorithm is judged before anything else in it (JWT-06).
-    pub(super) fn parse(json: &'h [u8], strict: bool) -> Result<Self, JwtError> {
-        let text = std::str::from_utf8(json).map_err(|_| JwtError::Header(JsonError::Syntax))?;
+    /// Reads a header; the algorithm is judged before anything else in it (JWT-06, WIT-07).
+    pub(crate) fn parse(json: &'h [u8]) -> Result<Self, Fault> {
+        let text = std::str::from_utf8(json).map_err(|_| Fault::Header(JsonError::Syntax))?;
         let mut members = HeaderMembers::default();
-        json_object::read(text, &mut members).map_err(JwtError::Header)?;
-        let algorithm = match members.alg {
-            Some(Loose::Text(alg)) => alg.parse().map_err(|_| JwtError::Algorithm)?,
-            _ => return Err(JwtError::Algorithm),
+        json_object::read(text, &mut members).map_err(Fault::Header)?;
+        let algorithm = match &members.alg {
+            Some(Loose::Text(alg)) => alg.parse().map_err(|_| Fault::Algorithm)?,
+            _ => return Err(Fault::Algorithm),
         };
-        match members.typ {
-            None => (),
-            Some(Loose::Text(typ)) if typ == "JWT" || typ == "JOSE" => (),
-            Some(_) => return Err(JwtError::Type),
+        Ok(Self { algorithm, members })
+    }
+
+    /// Whether `typ` is one of `types`, or is missing and may be. Case counts (AMB-21, AMB-26).
+    pub(crate) fn is_of(&self, types: &[&str], may_be_missing: bool) -> bool {
+        match &self.members.typ {
+            None => may_be_missing,
+            Some(Loose::Text(typ)) => types.contains(&&**typ),
+            Some(_) => false,
         }
-        if let Some(member) = members.dangerous {
-            return Err(JwtError::HeaderMember { member });
+    }
+
+    /// `kid`.
+    pub(crate) fn key_id(&self) -> Result<Option<&str>, Fault> {
+        match &self.members.kid {
+            None => Ok(None),
+            Some(Loose::Text(kid)) => Ok(Some(kid)),
+            Some(_) => Err(Fault::Header(JsonError::Syntax)),
         }
-        if strict && members.has_others {
-            return Err(JwtError::UnknownHeaderMember);
-        }
-        let key_id = match members.kid {
-            None => None,
-            Some(Loose::Text(kid)) => Some(kid),
-            Some(_) => return Err(JwtError::Header(JsonError::Syntax)),
-        };
-        Ok(Self { algorithm, key_id })
+    }
+
+    /// `crit` where it is there, else the first member that brings a key along, says that the payload is something else, or that something must be
+    /// understood that is not (JWT-14, JWT-15, AMB-22).
+    pub(crate) fn dangerous(&self) -> Option<&'static str> {
+        self.members.dangerous
+    }
+
+    /// Whether there are members beside `alg`, `kid` and `typ`.
+    pub(crate) fn has_others(&self) -> bool {
+        self.members.has_others
     }
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct HeaderMembers<'h> {
     alg: Option<Loose<'h>>,
     kid: Option<Loose<'h>>,
     typ: Option<Loose<'h>>,
-    /// The first member that must not be there.
     dangerous: Option<&'static str>,
     has_others: bool,
 }
 
-/// Members that bring a key along, say that the payload is something else, or that something must be understood that is
-/// not (JWT-14, JWT-15, AMB-22).
 const DANGEROUS: [&str; 8] = ["crit", "b64", "jwk", "jku", "x5c", "x5u", "zip", "enc"];
 
 impl<'de> Members<'de> for HeaderMembers<'de> {
@@ -73,7 +81,9 @@ impl<'de> Members<'de> for HeaderMembers<'de> {
             "typ" => self.typ = Some(Loose::next(value, faults)?),
             _ => {
                 let dangerous = DANGEROUS.into_iter().find(|dangerous| *dangerous == name);
-                self.dangerous = self.dangerous.or(dangerous);
+                if self.dangerous.is_none() || dangerous == Some("crit") {
+                    self.dangerous = dangerous.or(self.dangerous);
+                }
                 self.has_others = true;
                 json_object::skip(value, faults)?;
             }
