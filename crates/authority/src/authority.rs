@@ -6,6 +6,8 @@ use std::{
 };
 
 use pki_types::UnixTime;
+#[cfg(feature = "wit")]
+use plastron_bundle::WitAuthority;
 use plastron_bundle::{Bundle, JwtAuthority, X509Authority};
 use plastron_id::TrustDomain;
 use plastron_keys::{KeyBackend, KeyError, KeyType, PrivateKey};
@@ -32,9 +34,9 @@ pub struct X509Key {
     pub authority: X509Authority,
 }
 
-/// A key that signs JWT-SVIDs.
+/// A key that signs tokens of one kind.
 #[derive(Clone, Debug)]
-pub struct JwtKey {
+pub struct TokenKey {
     /// The private key.
     pub private: Arc<dyn PrivateKey>,
 }
@@ -46,6 +48,19 @@ pub enum Kind {
     X509,
     /// Those that sign JWT-SVIDs.
     Jwt,
+    /// Those that sign WIT-SVIDs.
+    #[cfg(feature = "wit")]
+    Wit,
+}
+
+impl Kind {
+    /// All kinds that there are.
+    pub const ALL: &'static [Self] = &[
+        Self::X509,
+        Self::Jwt,
+        #[cfg(feature = "wit")]
+        Self::Wit,
+    ];
 }
 
 /// Something that happened to a key.
@@ -81,7 +96,9 @@ pub struct Authority {
     policy: Policy,
     sequence: u64,
     x509: Succession<X509Key>,
-    jwt: Succession<JwtKey>,
+    jwt: Succession<TokenKey>,
+    #[cfg(feature = "wit")]
+    wit: Succession<TokenKey>,
 }
 
 /// Why an authority could not go on.
@@ -132,6 +149,8 @@ impl Authority {
             sequence: 0,
             x509: Succession::new(Vec::new()),
             jwt: Succession::new(Vec::new()),
+            #[cfg(feature = "wit")]
+            wit: Succession::new(Vec::new()),
         }
     }
 
@@ -166,20 +185,23 @@ impl Authority {
             }
             Ok(slot(stored, X509Key { private, authority }))
         });
-        let jwt = state.jwt.iter().map(|stored| {
-            Ok(slot(
-                stored,
-                JwtKey {
-                    private: load(stored)?,
-                },
+        let tokens = |stored: &[KeyState]| {
+            let slots = stored.iter().map(|stored| {
+                let private = load(stored)?;
+                Ok(slot(stored, TokenKey { private }))
+            });
+            Ok::<_, AuthorityError>(Succession::new(
+                slots.collect::<Result<_, AuthorityError>>()?,
             ))
-        });
+        };
         Ok(Self {
             trust_domain,
             policy,
             sequence: state.sequence,
             x509: Succession::new(x509.collect::<Result<_, AuthorityError>>()?),
-            jwt: Succession::new(jwt.collect::<Result<_, AuthorityError>>()?),
+            jwt: tokens(&state.jwt)?,
+            #[cfg(feature = "wit")]
+            wit: tokens(&state.wit)?,
         })
     }
 
@@ -199,12 +221,9 @@ impl Authority {
                     )
                 })
                 .collect(),
-            jwt: self
-                .jwt
-                .slots()
-                .iter()
-                .map(|slot| rest(slot, &*slot.key.private, None))
-                .collect(),
+            jwt: rest_of_tokens(&self.jwt),
+            #[cfg(feature = "wit")]
+            wit: rest_of_tokens(&self.wit),
         }
     }
 
@@ -219,15 +238,14 @@ impl Authority {
         keys: &dyn KeyBackend,
     ) -> Result<Vec<Done>, AuthorityError> {
         let mut done = Vec::new();
-        done.extend(self.x509.retire(now).into_iter().map(|id| Done::Retired {
-            kind: Kind::X509,
-            id,
-        }));
-        done.extend(self.jwt.retire(now).into_iter().map(|id| Done::Retired {
-            kind: Kind::Jwt,
-            id,
-        }));
-        let outcome = [Kind::X509, Kind::Jwt].into_iter().try_for_each(|kind| {
+        for &kind in Kind::ALL {
+            let retired = match kind {
+                Kind::X509 => self.x509.retire(now),
+                kind => self.tokens_mut(kind).retire(now),
+            };
+            done.extend(retired.into_iter().map(|id| Done::Retired { kind, id }));
+        }
+        let outcome = Kind::ALL.iter().try_for_each(|&kind| {
             loop {
                 match self.need(kind, now) {
                     Need::Prepare => done.push(self.prepare(kind, now, keys)?),
@@ -251,10 +269,11 @@ impl Authority {
             Need::Wait(until) => until,
             _ => now,
         };
-        due(Kind::X509).min(due(Kind::Jwt))
+        let all = Kind::ALL.iter().map(|kind| due(*kind));
+        all.min().expect("there are kinds")
     }
 
-    /// Makes the next key ahead of its time, and publishes it. `None` when one is prepared already.
+    /// Makes the next key ahead of its time, and publishes it. `None` when one is prepared already, or none is wanted.
     ///
     /// # Errors
     ///
@@ -265,17 +284,19 @@ impl Authority {
         now: SystemTime,
         keys: &dyn KeyBackend,
     ) -> Result<Option<Done>, AuthorityError> {
-        let prepared = match kind {
-            Kind::X509 => self.x509.in_phase(Phase::Prepared).is_some(),
-            Kind::Jwt => self.jwt.in_phase(Phase::Prepared).is_some(),
+        let (prepared, published) = match kind {
+            Kind::X509 => (
+                self.x509.in_phase(Phase::Prepared).is_some(),
+                self.x509.slots().len(),
+            ),
+            kind => (
+                self.tokens(kind).in_phase(Phase::Prepared).is_some(),
+                self.tokens(kind).slots().len(),
+            ),
         };
-        if prepared {
+        if prepared || self.key_type(kind).is_none() {
             return Ok(None);
         }
-        let published = match kind {
-            Kind::X509 => self.x509.slots().len(),
-            Kind::Jwt => self.jwt.slots().len(),
-        };
         if published >= MOST_PUBLISHED {
             return Err(AuthorityError::TooMany { published });
         }
@@ -288,7 +309,7 @@ impl Authority {
     pub fn activate(&mut self, kind: Kind) -> Option<Done> {
         let id = match kind {
             Kind::X509 => self.x509.activate(),
-            Kind::Jwt => self.jwt.activate(),
+            kind => self.tokens_mut(kind).activate(),
         }?;
         Some(Done::Activated { kind, id })
     }
@@ -308,6 +329,13 @@ impl Authority {
                 "key IDs are drawn at random, 16 bytes each"
             );
         }
+        #[cfg(feature = "wit")]
+        for slot in self.wit.slots() {
+            let authority =
+                WitAuthority::new(slot.id.as_str(), slot.key.private.public_key().clone());
+            let added = authority.map(|authority| bundle.add_wit_authority(authority));
+            debug_assert!(matches!(added, Ok(Ok(()))), "as above");
+        }
         bundle.set_sequence(Some(self.sequence));
         bundle.set_refresh_hint(Some(
             REFRESH_HINT
@@ -323,7 +351,7 @@ impl Authority {
     }
 
     /// The key that signs JWT-SVIDs now.
-    pub fn jwt_key(&self) -> Option<&Slot<JwtKey>> {
+    pub fn jwt_key(&self) -> Option<&Slot<TokenKey>> {
         self.jwt.in_phase(Phase::Active)
     }
 
@@ -333,8 +361,20 @@ impl Authority {
     }
 
     /// The same for JWT-SVIDs.
-    pub fn jwt_keys(&self) -> &[Slot<JwtKey>] {
+    pub fn jwt_keys(&self) -> &[Slot<TokenKey>] {
         self.jwt.slots()
+    }
+
+    /// The key that signs WIT-SVIDs now.
+    #[cfg(feature = "wit")]
+    pub fn wit_key(&self) -> Option<&Slot<TokenKey>> {
+        self.wit.in_phase(Phase::Active)
+    }
+
+    /// All keys that sign or have signed WIT-SVIDs, or will.
+    #[cfg(feature = "wit")]
+    pub fn wit_keys(&self) -> &[Slot<TokenKey>] {
+        self.wit.slots()
     }
 
     /// The bundle's sequence number.
@@ -345,7 +385,36 @@ impl Authority {
     fn need(&self, kind: Kind, now: SystemTime) -> Need {
         match kind {
             Kind::X509 => self.x509.need(now),
-            Kind::Jwt => self.jwt.need(now),
+            #[cfg(feature = "wit")]
+            Kind::Wit if self.policy.wit_key_type.is_none() => self.wit.need_none(now),
+            kind => self.tokens(kind).need(now),
+        }
+    }
+
+    /// What keys of a kind are to be, if any.
+    fn key_type(&self, kind: Kind) -> Option<KeyType> {
+        match kind {
+            Kind::X509 => Some(self.policy.x509_key_type),
+            Kind::Jwt => Some(self.policy.jwt_key_type),
+            #[cfg(feature = "wit")]
+            Kind::Wit => self.policy.wit_key_type,
+        }
+    }
+
+    /// The keys for tokens: for WIT-SVIDs, or else for JWT-SVIDs.
+    fn tokens(&self, kind: Kind) -> &Succession<TokenKey> {
+        match kind {
+            #[cfg(feature = "wit")]
+            Kind::Wit => &self.wit,
+            _ => &self.jwt,
+        }
+    }
+
+    fn tokens_mut(&mut self, kind: Kind) -> &mut Succession<TokenKey> {
+        match kind {
+            #[cfg(feature = "wit")]
+            Kind::Wit => &mut self.wit,
+            _ => &mut self.jwt,
         }
     }
 
@@ -355,10 +424,7 @@ impl Authority {
         now: SystemTime,
         keys: &dyn KeyBackend,
     ) -> Result<Done, AuthorityError> {
-        let key_type = match kind {
-            Kind::X509 => self.policy.x509_key_type,
-            Kind::Jwt => self.policy.jwt_key_type,
-        };
+        let key_type = self.key_type(kind).expect("nothing else asks for a key");
         let failed = |source| AuthorityError::Generate { key_type, source };
         let private = Arc::<dyn PrivateKey>::from(keys.generate(key_type).map_err(failed)?);
         let mut serial = [0; 16];
@@ -387,14 +453,14 @@ impl Authority {
                 });
                 id
             }
-            Kind::Jwt => {
+            kind => {
                 let (id, phase, created_at, ends_at) = place(hex(&serial));
-                self.jwt.prepare(Slot {
+                self.tokens_mut(kind).prepare(Slot {
                     id: id.clone(),
                     phase,
                     created_at,
                     ends_at,
-                    key: JwtKey { private },
+                    key: TokenKey { private },
                 });
                 id
             }
@@ -422,6 +488,13 @@ fn rest<K>(slot: &Slot<K>, private: &dyn PrivateKey, certificate: Option<Vec<u8>
         pkcs8: Zeroizing::new(private.to_pkcs8().to_vec()),
         certificate,
     }
+}
+
+fn rest_of_tokens(keys: &Succession<TokenKey>) -> Vec<KeyState> {
+    let slots = keys.slots().iter();
+    slots
+        .map(|slot| rest(slot, &*slot.key.private, None))
+        .collect()
 }
 
 fn unix(time: SystemTime) -> UnixTime {

@@ -1,7 +1,7 @@
 //! The life of signing keys: prepare, publish, activate, retire.
 //!
-//! A trust domain signs X.509-SVIDs with one key and JWT-SVIDs with another (BUNDLE-03), each for a while only. An
-//! [`Authority`] is the state machine of both: [`Authority::poll`] does what the clock asks for and says what it did,
+//! A trust domain signs X.509-SVIDs with one key, JWT-SVIDs with another (BUNDLE-03), and with the feature `wit` WIT-SVIDs with
+//! a third where its policy says so, each for a while only. An [`Authority`] is the state machine of all: [`Authority::poll`] does what the clock asks for and says what it did,
 //! [`Authority::next_due`] says when to ask again. It reads no clock and owns no file: a driver stores the [`State`] in its
 //! [`KeyStore`] *before* it lets anybody see the outcome, so that nothing is signed by a key that could be lost.
 //!
@@ -16,7 +16,7 @@ mod policy;
 mod state;
 mod succession;
 
-pub use authority::{Authority, AuthorityError, Done, JwtKey, Kind, X509Key};
+pub use authority::{Authority, AuthorityError, Done, Kind, TokenKey, X509Key};
 pub use policy::Policy;
 pub use state::{KeyState, KeyStore, KeyStoreError, State};
 pub use succession::{Phase, Slot};

@@ -19,7 +19,10 @@ pub struct Policy {
     pub x509_key_type: KeyType,
     /// Type of the keys that sign JWT-SVIDs. Not Ed25519: no JWT-SVID may be signed with it (JWT-05).
     pub jwt_key_type: KeyType,
-    /// Life of a key of either kind, whole seconds, at least one.
+    /// Type of the keys that sign WIT-SVIDs, and not Ed25519 (WIT-06). `None`, as by default: there are none.
+    #[cfg(feature = "wit")]
+    pub wit_key_type: Option<KeyType>,
+    /// Life of a key of any kind, whole seconds, at least one.
     pub ttl: Duration,
 }
 
@@ -29,6 +32,8 @@ impl Default for Policy {
         Self {
             x509_key_type: KeyType::EcP256,
             jwt_key_type: KeyType::EcP256,
+            #[cfg(feature = "wit")]
+            wit_key_type: None,
             ttl: Duration::from_secs(24 * 3600),
         }
     }

@@ -15,6 +15,9 @@ pub struct State {
     pub x509: Vec<KeyState>,
     /// The keys that sign JWT-SVIDs.
     pub jwt: Vec<KeyState>,
+    /// The keys that sign WIT-SVIDs.
+    #[cfg(feature = "wit")]
+    pub wit: Vec<KeyState>,
 }
 
 /// A key at rest.

@@ -20,7 +20,7 @@ pub enum Phase {
 /// A key in its place.
 #[derive(Clone, Debug)]
 pub struct Slot<K> {
-    /// What the key is called: in logs, metrics, and for JWT keys in tokens.
+    /// What the key is called: in logs, metrics, and in tokens that it signs.
     pub id: String,
     /// Where it is in its life.
     pub phase: Phase,
@@ -31,6 +31,10 @@ pub struct Slot<K> {
     /// The key.
     pub key: K,
 }
+
+/// When to ask again where there is nothing to wait for.
+#[cfg(feature = "wit")]
+const NO_END: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 /// What the clock asks for next.
 #[derive(Debug, Eq, PartialEq)]
@@ -99,6 +103,13 @@ impl<K> Succession<K> {
                 }
             }
         }
+    }
+
+    /// What `now` asks for where no key is wanted: nothing until the next one ends.
+    #[cfg(feature = "wit")]
+    pub(crate) fn need_none(&self, now: SystemTime) -> Need {
+        let first_end = self.slots.iter().map(|slot| slot.ends_at).min();
+        Need::Wait(first_end.unwrap_or(now + NO_END))
     }
 
     /// Puts a new key in place, published from now on.
