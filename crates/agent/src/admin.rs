@@ -169,9 +169,16 @@ impl proto::agent_server::Agent for Admin {
     ) -> Result<Response<proto::RotateAuthorityResponse>, Status> {
         let caller = self.require_operator(&request, "RotateAuthority")?;
         let kinds: &'static [Kind] = match request.get_ref().kind() {
-            proto::AuthorityKind::Unspecified => &[Kind::X509, Kind::Jwt],
+            proto::AuthorityKind::Unspecified => Kind::ALL,
             proto::AuthorityKind::X509 => &[Kind::X509],
             proto::AuthorityKind::Jwt => &[Kind::Jwt],
+            #[cfg(feature = "wit")]
+            proto::AuthorityKind::Wit if self.core.settings.wit_svid => &[Kind::Wit],
+            proto::AuthorityKind::Wit => {
+                return Err(Status::failed_precondition(
+                    "the WIT-SVID profile is not enabled, so there is no key of it",
+                ));
+            }
         };
         // Before it is done, as whoever asked may not wait for the end.
         self.core
@@ -272,6 +279,8 @@ fn show_authority(authority: &AuthorityState) -> proto::Authority {
         kind: match authority.kind {
             Kind::X509 => proto::AuthorityKind::X509,
             Kind::Jwt => proto::AuthorityKind::Jwt,
+            #[cfg(feature = "wit")]
+            Kind::Wit => proto::AuthorityKind::Wit,
         }
         .into(),
         id: authority.id.clone(),
@@ -290,6 +299,8 @@ fn say(done: &Done) -> String {
     let name = |kind: &Kind| match kind {
         Kind::X509 => "X.509",
         Kind::Jwt => "JWT",
+        #[cfg(feature = "wit")]
+        Kind::Wit => "WIT",
     };
     match done {
         Done::Prepared { kind, id } => {

@@ -28,9 +28,12 @@ use crate::{
     audit::CredentialFragment,
     clock::Clock,
     refusal,
-    svids::{Standing, Step, Svid, SvidBook, SvidKey},
+    svids::{Standing, Step, Svid, SvidBook, SvidKey, SvidKind},
     upstream::{Upstream, UpstreamError, X509Request},
 };
+
+#[cfg(feature = "wit")]
+mod wit;
 
 /// Answers that are made again in one go: a millisecond.
 const REBUILT_AT_ONCE: usize = 64;
@@ -46,9 +49,27 @@ pub(crate) enum TopicKey {
     X509Bundles(Vec<TrustDomain>),
     /// `FetchJWTBundles`: the own domain and these.
     JwtBundles(Vec<TrustDomain>),
+    /// `FetchWITSVID` for these entries.
+    #[cfg(feature = "wit")]
+    WitSvids(Arc<[Arc<RegistrationEntry>]>),
+    /// `FetchWITBundles`: the own domain and these.
+    #[cfg(feature = "wit")]
+    WitBundles(Vec<TrustDomain>),
 }
 
 impl TopicKey {
+    /// The SVIDs that it is made of, where it is not of bundles.
+    fn svids(&self) -> Option<(SvidKind, &Arc<[Arc<RegistrationEntry>]>)> {
+        match self {
+            Self::X509Svids(entries) => Some((SvidKind::X509, entries)),
+            Self::X509Bundles(_) | Self::JwtBundles(_) => None,
+            #[cfg(feature = "wit")]
+            Self::WitSvids(entries) => Some((SvidKind::Wit, entries)),
+            #[cfg(feature = "wit")]
+            Self::WitBundles(_) => None,
+        }
+    }
+
     /// Whether the answer shows the bundle of one of these foreign trust domains.
     fn shows_any(&self, trust_domains: &BTreeSet<TrustDomain>) -> bool {
         let shown = |federated: &[TrustDomain]| {
@@ -59,6 +80,10 @@ impl TopicKey {
         match self {
             Self::X509Svids(entries) => entries.iter().any(|entry| shown(&entry.federates_with)),
             Self::X509Bundles(federated) | Self::JwtBundles(federated) => shown(federated),
+            #[cfg(feature = "wit")]
+            Self::WitSvids(_) => false,
+            #[cfg(feature = "wit")]
+            Self::WitBundles(federated) => shown(federated),
         }
     }
 }
@@ -68,6 +93,10 @@ impl Hash for TopicKey {
         match self {
             Self::X509Svids(entries) => entries.iter().for_each(|entry| entry.id.hash(state)),
             Self::X509Bundles(federated) | Self::JwtBundles(federated) => federated.hash(state),
+            #[cfg(feature = "wit")]
+            Self::WitSvids(entries) => entries.iter().for_each(|entry| entry.id.hash(state)),
+            #[cfg(feature = "wit")]
+            Self::WitBundles(federated) => federated.hash(state),
         }
     }
 }
@@ -170,12 +199,28 @@ pub(crate) struct Desk {
 /// What the desk counts, for metrics.
 #[derive(Debug, Default)]
 pub(crate) struct DeskCounts {
-    /// X.509-SVIDs minted.
+    pub(crate) x509: SvidCounts,
+    #[cfg(feature = "wit")]
+    pub(crate) wit: SvidCounts,
+}
+
+/// What it counts of one kind of SVID.
+#[derive(Debug, Default)]
+pub(crate) struct SvidCounts {
     pub(crate) minted: std::sync::atomic::AtomicU64,
     /// Attempts to mint that failed.
     pub(crate) failed: std::sync::atomic::AtomicU64,
-    /// X.509-SVIDs held.
     pub(crate) held: std::sync::atomic::AtomicU64,
+}
+
+impl DeskCounts {
+    fn of(&self, kind: SvidKind) -> &SvidCounts {
+        match kind {
+            SvidKind::X509 => &self.x509,
+            #[cfg(feature = "wit")]
+            SvidKind::Wit => &self.wit,
+        }
+    }
 }
 
 impl Desk {
@@ -231,7 +276,7 @@ impl Desk {
                 Some(outcome) = self.minting.join_next_with_id() => {
                     let (task, outcome) = match outcome {
                         Ok((task, outcome)) => (task, outcome),
-                        Err(error) => (error.id(), Err(broke_off("minting an X.509-SVID", &error))),
+                        Err(error) => (error.id(), Err(broke_off("minting an SVID", &error))),
                     };
                     if let Some(key) = self.minted.remove(&task) {
                         self.settle(&key, outcome);
@@ -251,17 +296,28 @@ impl Desk {
                 },
                 () = self.clock.sleep_until(due) => self.renew(),
             }
-            self.counts
-                .held
-                .store(self.book.len() as u64, std::sync::atomic::Ordering::Relaxed);
+            self.count_held();
         }
     }
 
+    fn count_held(&self) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let held = self.book.len();
+        #[cfg(feature = "wit")]
+        let held = held - self.book.wit_len();
+        self.counts.x509.held.store(held as u64, Relaxed);
+        #[cfg(feature = "wit")]
+        self.counts
+            .wit
+            .held
+            .store(self.book.wit_len() as u64, Relaxed);
+    }
+
     fn open(&mut self, topic: &Arc<Topic>) {
-        if let TopicKey::X509Svids(entries) = &topic.key {
+        if let Some((kind, entries)) = topic.key.svids() {
             let now = self.clock.now();
             for entry in entries.iter() {
-                let key = SvidKey(entry.clone());
+                let key = SvidKey::new(kind, entry);
                 let users = self.by_svid.entry(key.clone()).or_default();
                 if !users.iter().any(|user| Arc::ptr_eq(user, topic)) {
                     users.push(topic.clone());
@@ -287,9 +343,18 @@ impl Desk {
 
     /// Makes a key and has it signed. Slow key types do not hold up others.
     fn mint(&mut self, key: SvidKey) {
-        let entry = key.0.clone();
+        let entry = key.entry.clone();
         let keys = self.keys.clone();
         let upstream = self.upstream.clone();
+        #[cfg(feature = "wit")]
+        if key.kind == SvidKind::Wit {
+            let lifetime = self.settings.wit_svid_ttl;
+            let task = self
+                .minting
+                .spawn(async move { wit::mint(&entry, &*keys, &*upstream, lifetime).await });
+            self.minted.insert(task.id(), key);
+            return;
+        }
         let key_type = self.settings.x509_svid_key_type;
         let lifetime = entry.x509_svid_ttl.unwrap_or(self.settings.x509_svid_ttl);
         let task = self
@@ -301,14 +366,15 @@ impl Desk {
     fn settle(&mut self, key: &SvidKey, outcome: Result<Svid, UpstreamError>) {
         use std::sync::atomic::Ordering::Relaxed;
         let now = self.clock.now();
+        let counts = self.counts.of(key.kind);
         let steps = match outcome {
             Ok(svid) => {
-                self.counts.minted.fetch_add(1, Relaxed);
+                counts.minted.fetch_add(1, Relaxed);
                 self.book.minted(key, Arc::new(svid), now)
             }
             Err(error) => {
-                self.counts.failed.fetch_add(1, Relaxed);
-                tracing::warn!(spiffe_id = %key.0.spiffe_id, entry = %key.0.id, %error, "X.509-SVID not renewed");
+                counts.failed.fetch_add(1, Relaxed);
+                tracing::warn!(spiffe_id = %key.entry.spiffe_id, entry = %key.entry.id, %error, "{} not renewed", key.kind.name());
                 self.book.failed(key, error, now)
             }
         };
@@ -347,7 +413,7 @@ impl Desk {
 
     /// Closes a topic, unless somebody came for it meanwhile: then its SVIDs are wanted again.
     fn close(&mut self, topic: &Arc<Topic>) {
-        let TopicKey::X509Svids(entries) = &topic.key else {
+        let Some((kind, entries)) = topic.key.svids() else {
             return;
         };
         let mut topics = lock(&self.topics);
@@ -359,7 +425,7 @@ impl Desk {
         topics.remove(&topic.key);
         drop(topics);
         for entry in entries.iter() {
-            let key = SvidKey(entry.clone());
+            let key = SvidKey::new(kind, entry);
             let Some(users) = self.by_svid.get_mut(&key) else {
                 continue;
             };
@@ -392,8 +458,7 @@ impl Desk {
 
     /// Forgets the bundle answers of combinations that nobody watches.
     fn drop_idle_bundles(&mut self) {
-        lock(&self.topics)
-            .retain(|key, topic| matches!(key, TopicKey::X509Svids(_)) || topic.is_watched());
+        lock(&self.topics).retain(|key, topic| key.svids().is_some() || topic.is_watched());
     }
 
     fn change_foreign(&mut self, foreign: Arc<BundleSet>) {
@@ -433,58 +498,71 @@ impl Desk {
             TopicKey::JwtBundles(federated) => {
                 Content::Ready(Arc::new(self.jwt_bundles(federated)))
             }
+            #[cfg(feature = "wit")]
+            TopicKey::WitSvids(entries) => self.wit_svids(entries),
+            #[cfg(feature = "wit")]
+            TopicKey::WitBundles(federated) => {
+                Content::Ready(Arc::new(self.wit_bundles(federated)))
+            }
         };
         topic.publish(content);
     }
 
     /// The SVIDs that can be had. One that cannot does not keep the others from their workload.
-    fn x509_svids(&self, entries: &[Arc<RegistrationEntry>]) -> Content {
+    ///
+    /// # Errors
+    ///
+    /// What stands instead, where none can, or one is waited for.
+    fn held<'s>(
+        &'s self,
+        kind: SvidKind,
+        entries: &'s [Arc<RegistrationEntry>],
+    ) -> Result<HeldSvids<'s>, Content> {
         let now = self.clock.now();
-        let own = self.bundle.borrow();
-        let bundle = bytes::Bytes::from(own.x509_der());
-        let mut svids = Vec::with_capacity(entries.len());
-        let mut credentials = Vec::with_capacity(entries.len());
-        let mut expires_at: Option<SystemTime> = None;
+        let mut held = HeldSvids::default();
         let mut failure = None;
         for entry in entries {
-            match self.book.standing(&SvidKey(entry.clone()), now) {
+            match self.book.standing(&SvidKey::new(kind, entry), now) {
                 Standing::Held(svid) => {
-                    svids.push(proto::X509svid {
-                        spiffe_id: entry.spiffe_id.as_str().to_owned(),
-                        x509_svid: svid.chain.clone().into(),
-                        // Wiped like the one that is held.
-                        x509_svid_key: bytes::Bytes::from_owner(svid.key.clone()),
-                        bundle: bundle.clone(),
-                        hint: entry.hint.to_string(),
-                    });
-                    credentials.push(svid.credential.clone());
-                    expires_at = Some(
-                        expires_at
-                            .map_or(svid.expires_at, |earliest| earliest.min(svid.expires_at)),
-                    );
+                    let earliest = held.expires_at.unwrap_or(svid.expires_at);
+                    held.expires_at = Some(earliest.min(svid.expires_at));
+                    held.credentials.push(svid.credential.clone());
+                    held.svids.push((entry, svid));
                 }
-                Standing::Awaited => return Content::Awaited,
+                Standing::Awaited => return Err(Content::Awaited),
                 Standing::Failed(error) => failure = Some(error),
             }
         }
-        if svids.is_empty() {
-            return Content::Failed(
-                failure.map_or_else(refusal::no_identity, refusal::from_upstream),
-            );
+        if held.svids.is_empty() {
+            let refusal = failure.map_or_else(refusal::no_identity, refusal::from_upstream);
+            return Err(Content::Failed(refusal));
         }
+        Ok(held)
+    }
+
+    fn x509_svids(&self, entries: &[Arc<RegistrationEntry>]) -> Content {
+        let held = match self.held(SvidKind::X509, entries) {
+            Ok(held) => held,
+            Err(content) => return content,
+        };
+        let bundle = bytes::Bytes::from(self.bundle.borrow().x509_der());
+        let svid = |&(entry, svid): &(&RegistrationEntry, &Svid)| proto::X509svid {
+            spiffe_id: entry.spiffe_id.as_str().to_owned(),
+            x509_svid: svid.document.clone().into(),
+            // Wiped like the one that is held.
+            x509_svid_key: bytes::Bytes::from_owner(svid.key.clone()),
+            bundle: bundle.clone(),
+            hint: entry.hint.to_string(),
+        };
+        let svids = held.svids.iter().map(svid).collect();
         let federated_bundles = federated_x509(
             entries.iter().flat_map(|entry| &entry.federates_with),
             &self.foreign,
         );
-        let message = Message::encode(&proto::X509svidResponse {
+        held.release(Message::encode(&proto::X509svidResponse {
             svids,
             crl: Vec::new(),
             federated_bundles,
-        });
-        Content::Ready(Arc::new(Release {
-            message,
-            credentials,
-            expires_at,
         }))
     }
 
@@ -507,6 +585,24 @@ impl Desk {
             .collect();
         bundles.insert(own.trust_domain().id().to_string(), own.jwks().into());
         Release::of_bundles(Message::encode(&proto::JwtBundlesResponse { bundles }))
+    }
+}
+
+/// The SVIDs of an answer, each with its entry.
+#[derive(Default)]
+struct HeldSvids<'s> {
+    svids: Vec<(&'s RegistrationEntry, &'s Svid)>,
+    credentials: Vec<CredentialFragment>,
+    expires_at: Option<SystemTime>,
+}
+
+impl HeldSvids<'_> {
+    fn release(self, message: Message) -> Content {
+        Content::Ready(Arc::new(Release {
+            message,
+            credentials: self.credentials,
+            expires_at: self.expires_at,
+        }))
     }
 }
 
@@ -604,7 +700,7 @@ async fn mint(
         issued.expires_at,
     );
     Ok(Svid {
-        chain: issued.chain,
+        document: issued.chain,
         key: key.to_pkcs8(),
         serial: issued.serial,
         issued_at: issued.issued_at,

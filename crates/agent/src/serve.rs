@@ -104,13 +104,7 @@ impl Answer<Arc<Caller>> for Service {
             refusal
         };
         let wanted = request.spiffe_id.as_str();
-        if !wanted.is_empty()
-            && let Err(error) = SpiffeIdRef::parse(wanted)
-        {
-            return Err(refused(refusal::invalid(format!(
-                "spiffe_id is not a SPIFFE ID: {error}"
-            ))));
-        }
+        wanted_id(wanted).map_err(refused)?;
         let audiences: Arc<[Box<str>]> = request
             .audience
             .iter()
@@ -152,6 +146,31 @@ impl Answer<Arc<Caller>> for Service {
         Ok(Message::encode(&proto::JwtsvidResponse { svids }))
     }
 
+    #[cfg(feature = "wit")]
+    fn offers_wit(&self) -> bool {
+        self.0.settings.wit_svid
+    }
+
+    #[cfg(feature = "wit")]
+    async fn wit_svids(
+        &self,
+        caller: &Arc<Arc<Caller>>,
+        request: proto::WitsvidRequest,
+    ) -> Result<Stream, Refusal> {
+        let wanted = wanted_id(&request.spiffe_id).map_err(|refusal| {
+            let caller = &caller.known().fragment;
+            self.0.audit.refused(caller, "FetchWITSVID", &refusal);
+            refusal
+        })?;
+        let call = Call::WitSvids(wanted.map(SpiffeIdRef::to_owned));
+        Stream::open(self.0.clone(), Arc::clone(caller), call).await
+    }
+
+    #[cfg(feature = "wit")]
+    async fn wit_bundles(&self, caller: &Arc<Arc<Caller>>) -> Result<Stream, Refusal> {
+        Stream::open(self.0.clone(), Arc::clone(caller), Call::WitBundles).await
+    }
+
     async fn validate_jwt_svid(
         &self,
         caller: &Arc<Arc<Caller>>,
@@ -191,6 +210,16 @@ impl Answer<Arc<Caller>> for Service {
             None => self.0.audit.refused_uid(refused.uid, call, refused.refusal),
         }
     }
+}
+
+/// The identity that a caller asks for, unless he asks for all that he has.
+fn wanted_id(spiffe_id: &str) -> Result<Option<SpiffeIdRef<'_>>, Refusal> {
+    if spiffe_id.is_empty() {
+        return Ok(None);
+    }
+    SpiffeIdRef::parse(spiffe_id)
+        .map(Some)
+        .map_err(|error| refusal::invalid(format!("spiffe_id is not a SPIFFE ID: {error}")))
 }
 
 /// The bundles a caller may see: its own domain's, and those its entries federate with (WAPI-52).

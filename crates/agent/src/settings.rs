@@ -16,13 +16,19 @@ pub struct Settings {
     pub x509_svid_ttl: Duration,
     /// Lifetime of a JWT-SVID whose entry names none. Default: 5 minutes.
     pub jwt_svid_ttl: Duration,
+    /// Whether WIT-SVIDs are served. The profile is incubating, and so is off by default (STAB-03).
+    #[cfg(feature = "wit")]
+    pub wit_svid: bool,
+    /// Lifetime of a WIT-SVID. Default: 1 hour.
+    #[cfg(feature = "wit")]
+    pub wit_svid_ttl: Duration,
     /// Type of the keys it makes for X.509-SVIDs. Default: P-256.
     pub x509_svid_key_type: KeyType,
     /// Whether a caller without an entry may fetch the bundle of the trust domain and validate tokens. Default: no.
     pub unauthenticated_bundles: bool,
     /// How long an attestor may take over one caller. Default: 5 seconds.
     pub attestation_timeout: Duration,
-    /// X.509-SVIDs kept while nobody watches them. Default: 1,000.
+    /// X.509-SVIDs, and WIT-SVIDs with them, kept while nobody watches them. Default: 1,000.
     pub x509_cache_entries: usize,
     /// JWT-SVIDs kept. Default: 4,096.
     pub jwt_cache_entries: usize,
@@ -39,6 +45,10 @@ impl Settings {
             trust_domain,
             x509_svid_ttl: Duration::from_secs(3600),
             jwt_svid_ttl: Duration::from_secs(300),
+            #[cfg(feature = "wit")]
+            wit_svid: false,
+            #[cfg(feature = "wit")]
+            wit_svid_ttl: Duration::from_secs(3600),
             x509_svid_key_type: KeyType::EcP256,
             unauthenticated_bundles: false,
             attestation_timeout: Duration::from_secs(5),

@@ -20,19 +20,40 @@ const SPEAK_WITHIN: Duration = Duration::from_secs(5);
 const RENEW_WITHIN: Duration = Duration::from_secs(2);
 
 /// Which call a stream belongs to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Call {
     X509Svids,
     X509Bundles,
     JwtBundles,
+    /// Of one SPIFFE ID, or of all that the caller has.
+    #[cfg(feature = "wit")]
+    WitSvids(Option<plastron_id::SpiffeId>),
+    #[cfg(feature = "wit")]
+    WitBundles,
 }
 
 impl Call {
-    pub(crate) const fn name(self) -> &'static str {
+    pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::X509Svids => "FetchX509SVID",
             Self::X509Bundles => "FetchX509Bundles",
             Self::JwtBundles => "FetchJWTBundles",
+            #[cfg(feature = "wit")]
+            Self::WitSvids(_) => "FetchWITSVID",
+            #[cfg(feature = "wit")]
+            Self::WitBundles => "FetchWITBundles",
+        }
+    }
+
+    /// Whether it gives out SVIDs, which are never for everybody.
+    const fn gives_svids(&self) -> bool {
+        match self {
+            Self::X509Svids => true,
+            Self::X509Bundles | Self::JwtBundles => false,
+            #[cfg(feature = "wit")]
+            Self::WitSvids(_) => true,
+            #[cfg(feature = "wit")]
+            Self::WitBundles => false,
         }
     }
 }
@@ -58,7 +79,7 @@ impl Stream {
     ) -> Result<Self, Refusal> {
         let mut entitled = caller.entitled();
         let standing = settled(&mut entitled).await;
-        let key = core.topic(&caller, call, &standing).await?;
+        let key = core.topic(&caller, &call, &standing).await?;
         let content = core.answers.watch(key.clone());
         Ok(Self {
             core,
@@ -75,7 +96,7 @@ impl Stream {
     async fn reconsider(&mut self) -> Result<(), Refusal> {
         self.stale = true;
         let standing = settled(&mut self.entitled).await;
-        let key = self.core.topic(&self.caller, self.call, &standing).await?;
+        let key = self.core.topic(&self.caller, &self.call, &standing).await?;
         if key != self.key {
             self.content = self.core.answers.watch(key.clone());
             self.key = key;
@@ -149,20 +170,37 @@ impl Core {
     async fn topic(
         &self,
         caller: &Caller,
-        call: Call,
+        call: &Call,
         entitled: &Entitled,
     ) -> Result<TopicKey, Refusal> {
         self.entitle(
             caller,
             call.name(),
             entitled,
-            call != Call::X509Svids && self.settings.unauthenticated_bundles,
+            !call.gives_svids() && self.settings.unauthenticated_bundles,
         )
         .await?;
         Ok(match call {
             Call::X509Svids => TopicKey::X509Svids(entitled.entries.clone()),
             Call::X509Bundles => TopicKey::X509Bundles(entitled.federates_with()),
             Call::JwtBundles => TopicKey::JwtBundles(entitled.federates_with()),
+            #[cfg(feature = "wit")]
+            Call::WitSvids(None) => TopicKey::WitSvids(entitled.entries.clone()),
+            #[cfg(feature = "wit")]
+            Call::WitSvids(Some(wanted)) => {
+                let entries = entitled.entries.iter();
+                let entries = entries.filter(|entry| entry.spiffe_id == *wanted).cloned();
+                let entries: Arc<[_]> = entries.collect();
+                if entries.is_empty() {
+                    let refusal = refusal::not_entitled(wanted.as_str());
+                    let caller = &caller.known().fragment;
+                    self.audit.refused(caller, call.name(), &refusal);
+                    return Err(refusal);
+                }
+                TopicKey::WitSvids(entries)
+            }
+            #[cfg(feature = "wit")]
+            Call::WitBundles => TopicKey::WitBundles(entitled.federates_with()),
         })
     }
 

@@ -1,4 +1,4 @@
-//! The X.509-SVIDs in the agent's hands: one per entry that somebody asked for.
+//! The X.509-SVIDs in the agent's hands, and the WIT-SVIDs: one per entry that somebody asked for.
 //!
 //! A state machine without clock, key or socket, made of one [`Renewal`] for each. An SVID is minted when it is first
 //! wanted, renewed at half its life while somebody watches it, and dropped at that moment when nobody does. What is held is
@@ -18,12 +18,13 @@ use zeroize::Zeroizing;
 
 use crate::{audit::CredentialFragment, upstream::UpstreamError};
 
-/// An X.509-SVID with its private key.
+/// An SVID with its private key.
 pub(crate) struct Svid {
-    /// DER certificates, leaf first, concatenated.
-    pub(crate) chain: Vec<u8>,
-    /// PKCS#8 DER.
+    /// DER certificates, leaf first, concatenated; or the token.
+    pub(crate) document: Vec<u8>,
+    /// PKCS#8 DER; or a private JWK in JSON.
     pub(crate) key: Zeroizing<Vec<u8>>,
+    /// Its serial number; or its `jti`.
     pub(crate) serial: Vec<u8>,
     pub(crate) issued_at: SystemTime,
     pub(crate) expires_at: SystemTime,
@@ -31,17 +32,49 @@ pub(crate) struct Svid {
     pub(crate) credential: CredentialFragment,
 }
 
+/// Which SVID of an entry.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum SvidKind {
+    X509,
+    #[cfg(feature = "wit")]
+    Wit,
+}
+
+impl SvidKind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::X509 => "X.509-SVID",
+            #[cfg(feature = "wit")]
+            Self::Wit => "WIT-SVID",
+        }
+    }
+}
+
 /// What of an entry decides its SVID: two entries that differ elsewhere, in the hint say, are served from one SVID.
 #[derive(Clone, Debug)]
-pub(crate) struct SvidKey(pub(crate) Arc<RegistrationEntry>);
+pub(crate) struct SvidKey {
+    pub(crate) kind: SvidKind,
+    pub(crate) entry: Arc<RegistrationEntry>,
+}
+
+impl SvidKey {
+    pub(crate) fn new(kind: SvidKind, entry: &Arc<RegistrationEntry>) -> Self {
+        Self {
+            kind,
+            entry: entry.clone(),
+        }
+    }
+}
 
 impl PartialEq for SvidKey {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-            || (self.0.id == other.0.id
-                && self.0.spiffe_id == other.0.spiffe_id
-                && self.0.x509_svid_ttl == other.0.x509_svid_ttl
-                && self.0.dns_names == other.0.dns_names)
+        let (entry, other_entry) = (&self.entry, &other.entry);
+        self.kind == other.kind
+            && (Arc::ptr_eq(entry, other_entry)
+                || (entry.id == other_entry.id
+                    && entry.spiffe_id == other_entry.spiffe_id
+                    && entry.x509_svid_ttl == other_entry.x509_svid_ttl
+                    && entry.dns_names == other_entry.dns_names))
     }
 }
 
@@ -49,7 +82,7 @@ impl Eq for SvidKey {}
 
 impl Hash for SvidKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.id.hash(state);
+        self.entry.id.hash(state);
     }
 }
 
@@ -87,6 +120,8 @@ struct Record {
 pub(crate) struct SvidBook {
     records: HashMap<SvidKey, Record>,
     timers: BinaryHeap<Reverse<Timer>>,
+    #[cfg(feature = "wit")]
+    wit: usize,
 }
 
 struct Timer {
@@ -114,11 +149,17 @@ impl Ord for Timer {
 impl SvidBook {
     /// Says that the entry's SVID is wanted, and what has to be done for that.
     pub(crate) fn want(&mut self, key: &SvidKey, now: SystemTime) -> Vec<Step> {
-        self.records.entry(key.clone()).or_insert_with(|| Record {
-            renewal: Renewal::new(None, Seed::from_bytes(key.0.id.as_str().as_bytes())),
-            held: None,
-            failure: None,
-            due: None,
+        self.records.entry(key.clone()).or_insert_with(|| {
+            #[cfg(feature = "wit")]
+            if key.kind == SvidKind::Wit {
+                self.wit += 1;
+            }
+            Record {
+                renewal: Renewal::new(None, Seed::from_bytes(key.entry.id.as_str().as_bytes())),
+                held: None,
+                failure: None,
+                due: None,
+            }
         });
         self.look(key, now)
     }
@@ -224,7 +265,7 @@ impl SvidBook {
             if watched(&key) {
                 steps.extend(self.look(&key, now));
             } else {
-                self.records.remove(&key);
+                self.remove(&key);
                 steps.push(Step::Dropped(key));
             }
         }
@@ -238,12 +279,28 @@ impl SvidBook {
 
     /// Forgets an SVID that nobody watches.
     pub(crate) fn forget(&mut self, key: &SvidKey) {
-        self.records.remove(key);
+        self.remove(key);
     }
 
     /// How many SVIDs are held or on their way.
     pub(crate) fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// How many of them are WIT-SVIDs.
+    #[cfg(feature = "wit")]
+    pub(crate) fn wit_len(&self) -> usize {
+        self.wit
+    }
+
+    /// Takes a record out.
+    fn remove(&mut self, key: &SvidKey) {
+        let removed = self.records.remove(key);
+        #[cfg(feature = "wit")]
+        if removed.is_some() && key.kind == SvidKind::Wit {
+            self.wit -= 1;
+        }
+        drop(removed);
     }
 }
 
@@ -262,22 +319,21 @@ mod tests {
     fn key(path: &str) -> SvidKey {
         let id = format!("spiffe://example.org/{path}").parse().unwrap();
         let selectors = ["unix:uid:1".parse().unwrap()].into_iter().collect();
-        SvidKey(Arc::new(
-            RegistrationEntry::builder(id, selectors).build().unwrap(),
-        ))
+        let entry = RegistrationEntry::builder(id, selectors).build().unwrap();
+        SvidKey::new(SvidKind::X509, &Arc::new(entry))
     }
 
     fn svid(key: &SvidKey, serial: u8, issued_at: SystemTime) -> Arc<Svid> {
         let expires_at = issued_at + TTL;
         Arc::new(Svid {
-            chain: Vec::new(),
+            document: Vec::new(),
             key: Zeroizing::default(),
             serial: vec![serial],
             issued_at,
             expires_at,
             credential: CredentialFragment::x509(
-                &key.0.spiffe_id,
-                &key.0.id,
+                &key.entry.spiffe_id,
+                &key.entry.id,
                 &[serial],
                 expires_at,
             ),

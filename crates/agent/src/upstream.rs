@@ -28,6 +28,16 @@ pub trait Upstream: Send + Sync + 'static {
     /// Signs a JWT-SVID.
     fn jwt_svid(&self, request: JwtRequest) -> BoxFuture<'_, Result<JwtIssued, UpstreamError>>;
 
+    /// Signs a WIT-SVID over a key that the agent made.
+    #[cfg(feature = "wit")]
+    fn wit_svid(&self, request: WitRequest) -> BoxFuture<'_, Result<WitIssued, UpstreamError>> {
+        drop(request);
+        let refused = UpstreamError::Refused {
+            reason: "it signs no WIT-SVIDs".into(),
+        };
+        Box::pin(std::future::ready(Err(refused)))
+    }
+
     /// The bundle of the agent's own trust domain, now and as it changes.
     fn bundle(&self) -> watch::Receiver<Arc<Bundle>>;
 
@@ -126,6 +136,32 @@ impl std::fmt::Debug for JwtIssued {
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
     }
+}
+
+/// What a WIT-SVID is asked for.
+#[cfg(feature = "wit")]
+#[derive(Clone, Debug)]
+pub struct WitRequest {
+    /// The workload's SPIFFE ID.
+    pub spiffe_id: SpiffeId,
+    /// The workload's public key; the private half stays with the agent.
+    pub public_key: PublicKey,
+    /// How long it should live.
+    pub lifetime: Duration,
+}
+
+/// A WIT-SVID as the upstream signed it.
+#[cfg(feature = "wit")]
+#[derive(Clone, Debug)]
+pub struct WitIssued {
+    /// The compact token. It is no secret, as its key is (WIT-42).
+    pub token: String,
+    /// Its `jti`; what audit records are joined on.
+    pub jti: String,
+    /// The moment of issue.
+    pub issued_at: SystemTime,
+    /// Its `exp`.
+    pub expires_at: SystemTime,
 }
 
 /// Why an upstream did not sign.

@@ -194,8 +194,18 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
                 self.once(answer.validate_jwt_svid(caller, request)).await
             }
             // Spec: Workload API §7 (WAPI-58).
-            Method::FetchWitSvid | Method::FetchWitBundles => {
+            Method::FetchWitSvid | Method::FetchWitBundles if !answer.offers_wit() => {
                 Err(Refusal::unimplemented("the WIT-SVID profile is not enabled").into())
+            }
+            Method::FetchWitSvid => {
+                let request = request::wit_svid_request(message).map_err(|r| self.refused(r))?;
+                drop(held);
+                self.watch(answer.wit_svids(caller, request)).await
+            }
+            Method::FetchWitBundles => {
+                request::no_fields(message).map_err(|r| self.refused(r))?;
+                drop(held);
+                self.watch(answer.wit_bundles(caller)).await
             }
             Method::OtherService | Method::Unknown => {
                 Err(Refusal::unimplemented("no such method").into())

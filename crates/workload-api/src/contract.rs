@@ -4,7 +4,7 @@ use std::future::{Future, ready};
 use std::io;
 use std::sync::Arc;
 
-use plastron_wire::workload::{JwtsvidRequest, ValidateJwtsvidRequest};
+use plastron_wire::workload::{JwtsvidRequest, ValidateJwtsvidRequest, WitsvidRequest};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{Message, Method, Refusal};
@@ -135,6 +135,31 @@ pub trait Answer<C: Send + Sync>: Send + Sync + 'static {
         request: ValidateJwtsvidRequest,
     ) -> impl Future<Output = Result<Message, Refusal>> + Send {
         let _ = (caller, request);
+        ready(Err(not_enabled()))
+    }
+
+    /// Whether the WIT-SVID profile is on. While it is not, as here, its calls answer `Unimplemented` whatever they ask
+    /// (WAPI-58).
+    fn offers_wit(&self) -> bool {
+        false
+    }
+
+    /// `FetchWITSVID`: the messages are `WITSVIDResponse`s. The SPIFFE ID of `request` has not been looked at.
+    fn wit_svids(
+        &self,
+        caller: &Arc<C>,
+        request: WitsvidRequest,
+    ) -> impl Future<Output = Result<Self::Updates, Refusal>> + Send {
+        let _ = (caller, request);
+        ready(Err(not_enabled()))
+    }
+
+    /// `FetchWITBundles`: the messages are `WITBundlesResponse`s.
+    fn wit_bundles(
+        &self,
+        caller: &Arc<C>,
+    ) -> impl Future<Output = Result<Self::Updates, Refusal>> + Send {
+        let _ = caller;
         ready(Err(not_enabled()))
     }
 

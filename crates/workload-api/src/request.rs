@@ -11,6 +11,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode, request};
 use plastron_wire::workload::{
     JwtsvidRequest, SECURITY_HEADER, SECURITY_HEADER_VALUE, SERVICE_NAME, ValidateJwtsvidRequest,
+    WitsvidRequest,
 };
 use prost::Message as _;
 use tokio::time::{Sleep, sleep};
@@ -207,6 +208,11 @@ pub(crate) fn validate_request(message: Bytes) -> Result<ValidateJwtsvidRequest,
         return Err(Refusal::invalid_argument("svid must be specified"));
     }
     Ok(request)
+}
+
+/// Spec: Workload API §7.2.1. Its one field is optional (WAPI-60).
+pub(crate) fn wit_svid_request(message: Bytes) -> Result<WitsvidRequest, Refusal> {
+    WitsvidRequest::decode(message).map_err(|_| malformed())
 }
 
 fn check_audience(audience: &str) -> Result<(), Refusal> {

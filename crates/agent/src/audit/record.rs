@@ -86,6 +86,8 @@ pub struct CredentialFragment {
 enum CredentialKind {
     X509Svid,
     JwtSvid,
+    #[cfg(feature = "wit")]
+    WitSvid,
 }
 
 impl CredentialFragment {
@@ -129,10 +131,24 @@ impl CredentialFragment {
         }
     }
 
+    /// A WIT-SVID: records join on its `jti` (S-101).
+    #[cfg(feature = "wit")]
+    pub fn wit(spiffe_id: &SpiffeId, entry: &EntryId, jti: &str, expires_at: SystemTime) -> Self {
+        let mut members = Members::of_svid(spiffe_id, entry);
+        members.string("jti", jti);
+        members.time("expires_at", expires_at);
+        Self {
+            kind: CredentialKind::WitSvid,
+            text: members.finish(),
+        }
+    }
+
     pub(super) fn kind(&self) -> &'static str {
         match self.kind {
             CredentialKind::X509Svid => "x509_svid",
             CredentialKind::JwtSvid => "jwt_svid",
+            #[cfg(feature = "wit")]
+            CredentialKind::WitSvid => "wit_svid",
         }
     }
 

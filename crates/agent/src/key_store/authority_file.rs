@@ -26,6 +26,10 @@ struct Document<'a> {
     x509: Vec<StoredKey<'a>>,
     #[serde(borrow)]
     jwt: Vec<StoredKey<'a>>,
+    /// Left out where there are none, so that a program that does not know them reads the file. One that has nothing to do
+    /// with them forgets them.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    wit: Vec<StoredKey<'a>>,
 }
 
 /// A key with its place in life. What is secret stays in the buffer of the file, or is wiped.
@@ -73,6 +77,8 @@ pub(super) fn parse(
         sequence: document.sequence,
         x509: keys(&document.x509)?,
         jwt: keys(&document.jwt)?,
+        #[cfg(feature = "wit")]
+        wit: keys(&document.wit)?,
     })
 }
 
@@ -81,14 +87,19 @@ pub(super) fn write(
     state: &State,
     trust_domain: &TrustDomain,
 ) -> Result<(), KeyFileError> {
-    let [x509, jwt] =
-        [&state.x509, &state.jwt].map(|keys| keys.iter().map(Encoded::new).collect::<Vec<_>>());
+    #[cfg(feature = "wit")]
+    let wit = &state.wit[..];
+    #[cfg(not(feature = "wit"))]
+    let wit = &[][..];
+    let [x509, jwt, wit] = [&state.x509, &state.jwt, wit]
+        .map(|keys: &[KeyState]| keys.iter().map(Encoded::new).collect::<Vec<_>>());
     let document = Document {
         version: VERSION,
         trust_domain: trust_domain.as_str(),
         sequence: state.sequence,
         x509: x509.iter().map(Encoded::store).collect(),
         jwt: jwt.iter().map(Encoded::store).collect(),
+        wit: wit.iter().map(Encoded::store).collect(),
     };
     file::write(path, &document)
 }

@@ -108,18 +108,28 @@ fn serving(page: &mut Page<'_>, server: &Stats) -> fmt::Result {
 fn issuing(page: &mut Page<'_>, desk: &DeskCounts, jwt: &JwtCache) -> fmt::Result {
     let kind = |kind| [("kind", kind)];
     let issued = [
-        (kind("x509"), desk.minted.load(Relaxed)),
+        (kind("x509"), desk.x509.minted.load(Relaxed)),
         (kind("jwt"), jwt.signed.load(Relaxed)),
+        #[cfg(feature = "wit")]
+        (kind("wit"), desk.wit.minted.load(Relaxed)),
     ];
     page.counters("svids_issued", "SVIDs that were signed", issued)?;
     page.counter(
         "x509_svid_failures",
         "X.509-SVIDs that could not be had",
-        desk.failed.load(Relaxed),
+        desk.x509.failed.load(Relaxed),
+    )?;
+    #[cfg(feature = "wit")]
+    page.counter(
+        "wit_svid_failures",
+        "WIT-SVIDs that could not be had",
+        desk.wit.failed.load(Relaxed),
     )?;
     let held = [
-        (kind("x509"), desk.held.load(Relaxed) as f64),
+        (kind("x509"), desk.x509.held.load(Relaxed) as f64),
         (kind("jwt"), jwt.len() as f64),
+        #[cfg(feature = "wit")]
+        (kind("wit"), desk.wit.held.load(Relaxed) as f64),
     ];
     page.gauges("svids_held", "SVIDs in the cache", held)?;
     page.counter(
@@ -134,6 +144,8 @@ fn authorities(page: &mut Page<'_>, upstream: &dyn Upstream) -> fmt::Result {
         let kind = match authority.kind {
             Kind::X509 => "x509",
             Kind::Jwt => "jwt",
+            #[cfg(feature = "wit")]
+            Kind::Wit => "wit",
         };
         let phase = match authority.phase {
             Phase::Prepared => "prepared",

@@ -16,6 +16,8 @@ use plastron_authority::{Authority, AuthorityError, Done, KeyStore, KeyStoreErro
 use plastron_bundle::Bundle;
 use plastron_id::TrustDomain;
 use plastron_keys::{KeyBackend, SignatureAlgorithm, SigningKey};
+#[cfg(feature = "wit")]
+use plastron_mint::WitIssuer;
 use plastron_mint::{JwtIssuer, X509Issuer};
 use plastron_schedule::{Backoff, Seed};
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
@@ -23,6 +25,8 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use super::{
     AuthorityState, JwtIssued, JwtRequest, Upstream, UpstreamError, X509Issued, X509Request,
 };
+#[cfg(feature = "wit")]
+use super::{WitIssued, WitRequest};
 use crate::{clock::Clock, health::Component};
 
 /// The first pause after a failed step, and the longest.
@@ -296,12 +300,7 @@ impl Embedded {
             .jwt_key()
             .filter(|slot| slot.ends_at > now)
             .ok_or_else(no_key)?;
-        let mut id = [0; 16];
-        self.keys.random(&mut id).map_err(unavailable)?;
-        let jti = id
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>();
+        let jti = self.token_id()?;
         let trust_domain = request.spiffe_id.trust_domain();
         let issued = JwtIssuer::new(
             trust_domain,
@@ -326,6 +325,42 @@ impl Embedded {
     }
 }
 
+impl Embedded {
+    #[cfg(feature = "wit")]
+    fn sign_wit(&self, request: &WitRequest) -> Result<WitIssued, UpstreamError> {
+        let now = self.clock.now();
+        let authority = self.current.load();
+        let slot = authority
+            .wit_key()
+            .filter(|slot| slot.ends_at > now)
+            .ok_or_else(no_key)?;
+        let jti = self.token_id()?;
+        let trust_domain = request.spiffe_id.trust_domain();
+        let issued = WitIssuer::new(trust_domain, &slot.id, &*slot.key.private)
+            .map_err(unavailable)?
+            .not_after(unix(slot.ends_at))
+            .wit_svid(&request.spiffe_id, &request.public_key)
+            .lifetime(request.lifetime)
+            .sign(&jti, now)
+            .map_err(|error| UpstreamError::Refused {
+                reason: chain(&error),
+            })?;
+        Ok(WitIssued {
+            token: issued.token,
+            jti,
+            issued_at: now,
+            expires_at: system(issued.expires_at),
+        })
+    }
+
+    /// A `jti` of 128 random bits (WIT-15).
+    fn token_id(&self) -> Result<String, UpstreamError> {
+        let mut id = [0; 16];
+        self.keys.random(&mut id).map_err(unavailable)?;
+        Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
 impl Upstream for Arc<Embedded> {
     fn x509_svid(&self, request: X509Request) -> BoxFuture<'_, Result<X509Issued, UpstreamError>> {
         let slow = self
@@ -343,6 +378,16 @@ impl Upstream for Arc<Embedded> {
             .jwt_key()
             .is_some_and(|slot| is_slow(&*slot.key.private));
         signing(self, slow, move |embedded| embedded.sign_jwt(&request))
+    }
+
+    #[cfg(feature = "wit")]
+    fn wit_svid(&self, request: WitRequest) -> BoxFuture<'_, Result<WitIssued, UpstreamError>> {
+        let slow = self
+            .current
+            .load()
+            .wit_key()
+            .is_some_and(|slot| is_slow(&*slot.key.private));
+        signing(self, slow, move |embedded| embedded.sign_wit(&request))
     }
 
     fn bundle(&self) -> watch::Receiver<Arc<Bundle>> {
@@ -397,7 +442,15 @@ impl Upstream for Arc<Embedded> {
             .jwt_keys()
             .iter()
             .map(|slot| AuthorityState::new(Kind::Jwt, slot));
-        x509.chain(jwt).collect()
+        let all = x509.chain(jwt);
+        #[cfg(feature = "wit")]
+        let all = all.chain(
+            authority
+                .wit_keys()
+                .iter()
+                .map(|slot| AuthorityState::new(Kind::Wit, slot)),
+        );
+        all.collect()
     }
 
     fn problem(&self) -> Option<String> {

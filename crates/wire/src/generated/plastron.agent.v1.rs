@@ -118,7 +118,7 @@ pub struct Authority {
     /// What it signs.
     #[prost(enumeration = "AuthorityKind", tag = "1")]
     pub kind: i32,
-    /// Its ID: the subject key ID in hex (X.509) or the key ID (JWT).
+    /// Its ID: the subject key ID in hex (X.509) or the key ID (JWT, WIT).
     #[prost(string, tag = "2")]
     pub id: ::prost::alloc::string::String,
     /// Where it is in its life.
@@ -217,12 +217,14 @@ pub struct Reload {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum AuthorityKind {
-    /// Both kinds.
+    /// All kinds.
     Unspecified = 0,
     /// The key that signs X.509-SVIDs.
     X509 = 1,
     /// The key that signs JWT-SVIDs.
     Jwt = 2,
+    /// The key that signs WIT-SVIDs. There is one where that profile is on.
+    Wit = 3,
 }
 impl AuthorityKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -234,6 +236,7 @@ impl AuthorityKind {
             Self::Unspecified => "AUTHORITY_KIND_UNSPECIFIED",
             Self::X509 => "AUTHORITY_KIND_X509",
             Self::Jwt => "AUTHORITY_KIND_JWT",
+            Self::Wit => "AUTHORITY_KIND_WIT",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -242,6 +245,7 @@ impl AuthorityKind {
             "AUTHORITY_KIND_UNSPECIFIED" => Some(Self::Unspecified),
             "AUTHORITY_KIND_X509" => Some(Self::X509),
             "AUTHORITY_KIND_JWT" => Some(Self::Jwt),
+            "AUTHORITY_KIND_WIT" => Some(Self::Wit),
             _ => None,
         }
     }
