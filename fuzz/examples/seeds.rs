@@ -129,11 +129,45 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, change) in [("as_it_is", [0, 0, 0]), ("changed", [0, 40, 1])] {
         let input = |text: &str| [&change[..], text.as_bytes()].concat();
         corpus("minted_x509_svid", name, &input("/shop/cart\na.example\nb"))?;
+        corpus("minted_wit_svid", name, &input("/shop/cart\n7\npayments"))?;
         corpus(
             "minted_jwt_svid",
             name,
             &input("/shop/cart\n7\npayments\nstock"),
         )?;
+    }
+    let wit = |header: &str, claims: &str| token(header, claims).map(|token| token + "\n=\n=");
+    for (name, input) in [
+        ("right", "=\n=\n=".to_owned()),
+        ("bearer", "=\n\n=".to_owned()),
+        (
+            "key",
+            r#"=
+=
+{"kty":"EC","crv":"P-256","x":"AA","y":"AA","d":"AA","oth":[]}"#
+                .to_owned(),
+        ),
+        (
+            "forged",
+            wit(
+                r#"{"alg":"ES256","kid":"wit","typ":"wit+jwt","crit":[]}"#,
+                &format!(
+                    r#"{{"sub":"{ID}","exp":4102444799,"cnf":{{"jwk":{{"kty":"EC","crv":"P-256","alg":"ES256","x":"AA","y":"AA"}}}}}}"#
+                ),
+            )?,
+        ),
+        (
+            "proof",
+            format!(
+                "=\n{}\n=",
+                token(
+                    r#"{"alg":"ES256","typ":"wpt+jwt"}"#,
+                    r#"{"aud":"payments","exp":1735689610,"jti":"1","wth":"","ath":"","oth":{"a":""}}"#,
+                )?
+            ),
+        ),
+    ] {
+        corpus("wit_svid", name, input.as_bytes())?;
     }
     for (name, id) in [
         ("workload", ID),

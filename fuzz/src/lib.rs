@@ -5,10 +5,12 @@ use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
 use pki_types::UnixTime;
-use plastron_bundle::{Bundle, JwtAuthority, X509Authority};
+use plastron_bundle::{Bundle, JwtAuthority, WitAuthority, X509Authority};
 use plastron_keys::rust_crypto::RustCrypto;
-use plastron_keys::{KeyBackend as _, KeyType, PrivateKey};
-use plastron_mint::{JwtIssuer, X509Issuer, self_signed_authority};
+use plastron_keys::{KeyBackend as _, KeyType, Pkcs8Key, PrivateKey};
+use plastron_mint::{
+    JwtIssuer, WitIssuer, WorkloadProofRequest, X509Issuer, self_signed_authority,
+};
 use rand_core::{TryCryptoRng, TryRng};
 
 /// 2025-01-01.
@@ -30,6 +32,9 @@ pub struct Authority {
     key: Box<dyn PrivateKey>,
     jwt_key: Box<dyn PrivateKey>,
     leaf_key: Box<dyn PrivateKey>,
+    wit_key: Box<dyn PrivateKey>,
+    /// The key of the workload in WIT-SVIDs.
+    own_key: Box<dyn PrivateKey>,
     /// What it publishes.
     pub bundle: Bundle,
 }
@@ -44,6 +49,7 @@ impl Authority {
             generate(KeyType::EcP256),
             generate(key_type),
         );
+        let (wit_key, own_key) = (generate(KeyType::EcP256), generate(KeyType::EcP256));
         let mut bundle = Bundle::new("td.example".parse().expect("a name"));
         let end = UnixTime::since_unix_epoch(Duration::from_secs(NOW + 86_400));
         let name = bundle.trust_domain().to_owned();
@@ -52,11 +58,15 @@ impl Authority {
         bundle.add_x509_authority(X509Authority::parse(&certificate).expect("just made"));
         let jwt = JwtAuthority::new("key", jwt_key.public_key().clone()).expect("a key for tokens");
         bundle.add_jwt_authority(jwt).expect("the only one");
+        let wit = WitAuthority::new("wit", wit_key.public_key().clone()).expect("a key for tokens");
+        bundle.add_wit_authority(wit).expect("the only one");
         Self {
             certificate,
             key,
             jwt_key,
             leaf_key,
+            wit_key,
+            own_key,
             bundle,
         }
     }
@@ -78,6 +88,36 @@ impl Authority {
             .expect("a key for tokens");
         let request = issuer.jwt_svid(&id, audiences);
         Some(request.sign(jti, system_time()).ok()?.token)
+    }
+}
+
+impl Authority {
+    /// A WIT-SVID with this path, unless it may not be made.
+    pub fn wit_svid(&self, path: &str, jti: &str) -> Option<String> {
+        let id = plastron_id::SpiffeId::new(self.bundle.trust_domain(), path).ok()?;
+        let issuer = WitIssuer::new(self.bundle.trust_domain(), "wit", &*self.wit_key)
+            .expect("a key for tokens");
+        let request = issuer.wit_svid(&id, self.own_key.public_key());
+        Some(request.sign(jti, system_time()).ok()?.token)
+    }
+
+    /// A proof of a WIT-SVID for this audience, unless it may not be made.
+    pub fn workload_proof(&self, token: &str, audience: &str, jti: &str) -> Option<String> {
+        let request =
+            WorkloadProofRequest::new(token, &*self.own_key, audience).expect("a key for proofs");
+        Some(request.sign(jti, system_time()).ok()?.token)
+    }
+
+    /// The private key of its WIT-SVIDs in JSON.
+    pub fn wit_key_json(&self) -> String {
+        let key = Pkcs8Key::parse(&self.own_key.to_pkcs8()).expect("written by ourselves");
+        let members: serde_json::Map<_, _> = key
+            .jwk()
+            .members()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        serde_json::Value::from(members).to_string()
     }
 }
 

@@ -233,12 +233,15 @@ pub(crate) enum Authority {
 /// Which signing keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum AuthorityKind {
-    /// Both
+    /// All of them
     All,
     /// The one that signs X.509-SVIDs
     X509,
     /// The one that signs JWT-SVIDs
     Jwt,
+    /// The one that signs WIT-SVIDs, where that profile is on
+    #[cfg(feature = "wit")]
+    Wit,
 }
 
 /// `svid`

@@ -283,7 +283,16 @@ fn workload_api(values: &Values<'_, '_>) -> WorkloadApi {
             None => path,
         }
     });
+    let wit_svid = values.boolean("workload_api.wit_svid").unwrap_or(false);
+    if wit_svid && !cfg!(feature = "wit") {
+        values.refuse(
+            "workload_api.wit_svid",
+            "this plastron-agent was built without WIT-SVIDs",
+            "leave the key out, or build it with --features wit",
+        );
+    }
     WorkloadApi {
+        wit_svid,
         socket: socket.unwrap_or_else(crate::socket::default_path),
         mode: values.text("workload_api.mode", mode).unwrap_or(0o666),
         owner: values.text("workload_api.owner", owner),
@@ -300,21 +309,28 @@ fn authority(values: &Values<'_, '_>) -> Authority {
     let key_type = values
         .text("authority.key_type", key_type_of)
         .unwrap_or(KeyType::EcP256);
-    let jwt_key_type = values.text("authority.jwt_key_type", |text| match key_type_of(text) {
-        Ok(KeyType::Ed25519) => Err(Wrong::new(
-            "no algorithm of JWT-SVIDs signs with ed25519",
-            "write \"ec-p256\", or another of ec-p384, rsa-2048, rsa-3072, rsa-4096",
-        )),
-        other => other,
-    });
-    let default_jwt_key_type = if key_type == KeyType::Ed25519 {
+    let default_token_key_type = if key_type == KeyType::Ed25519 {
         KeyType::EcP256
     } else {
         key_type
     };
+    let token_key_type = |name, kind| {
+        let key_type = values.text(name, |text| match key_type_of(text) {
+            Ok(KeyType::Ed25519) => Err(Wrong::new(
+                format!("no algorithm of {kind} signs with ed25519"),
+                "write \"ec-p256\", or another of ec-p384, rsa-2048, rsa-3072, rsa-4096",
+            )),
+            other => other,
+        });
+        key_type.unwrap_or(default_token_key_type)
+    };
     Authority {
         key_type,
-        jwt_key_type: jwt_key_type.unwrap_or(default_jwt_key_type),
+        jwt_key_type: token_key_type("authority.jwt_key_type", "JWT-SVIDs"),
+        wit_key_type: token_key_type("authority.wit_key_type", "WIT-SVIDs"),
+        wit_svid_ttl: values
+            .text("authority.wit_svid_ttl", lifetime)
+            .unwrap_or(Duration::from_secs(3600)),
         x509_svid_key_type: values
             .text("authority.x509_svid_key_type", key_type_of)
             .unwrap_or(KeyType::EcP256),

@@ -139,6 +139,13 @@ impl Assembled {
         let authority =
             open_authority(&settings, data_dir.as_ref(), keys.clone(), &clock, &health)?;
         metrics.watch_upstream(Arc::new(authority.clone()));
+        #[cfg(feature = "wit")]
+        if settings.workload_api.wit_svid {
+            tracing::warn!(
+                revision = plastron_svid::WIT_REVISION,
+                "workload_api.wit_svid is on: that profile is experimental, and may change in ways that break what uses it"
+            );
+        }
         let (audit, audit_thread) = start_audit(
             &settings,
             data_dir.as_ref(),
@@ -296,6 +303,8 @@ fn open_authority(
     let policy = Policy {
         x509_key_type: told.key_type,
         jwt_key_type: told.jwt_key_type,
+        #[cfg(feature = "wit")]
+        wit_key_type: settings.workload_api.wit_svid.then_some(told.wit_key_type),
         ttl: told.x509_ca_ttl,
     };
     let store: Box<dyn KeyStore> = match data_dir {
@@ -396,6 +405,11 @@ fn agent_settings(settings: &Settings) -> plastron_agent::Settings {
     told.jwt_cache_entries = settings.limits.cached_jwt_svids;
     told.jwt_cache_bytes = usize::try_from(settings.limits.cached_jwt_bytes).unwrap_or(usize::MAX);
     told.jwt_signatures_per_uid = (per_second, per_second.saturating_mul(2));
+    #[cfg(feature = "wit")]
+    {
+        told.wit_svid = settings.workload_api.wit_svid;
+        told.wit_svid_ttl = settings.authority.wit_svid_ttl;
+    }
     told
 }
 

@@ -2,6 +2,7 @@
 //
 //	judge [all]                  every check, as lines of the Test Anything Protocol
 //	judge stranger               only that a caller without an entry is refused
+//	judge wit                    only the WIT-SVID profile, of an agent that has it on
 //	judge serve CLIENT-ID        mTLS server with the SVID "judge"; prints its port, answers one line a connection
 //	judge dial PORT SERVER-ID    mTLS client with the SVID "judge"; 0 when server and answer are as expected
 //
@@ -48,12 +49,14 @@ func run(ctx context.Context, args []string) error {
 		return judgeAll(ctx, checks)
 	case args[0] == "stranger":
 		return judgeAll(ctx, strangerChecks)
+	case args[0] == "wit":
+		return judgeAll(ctx, witChecks)
 	case args[0] == "serve" && len(args) == 2:
 		return serve(ctx, args[1])
 	case args[0] == "dial" && len(args) == 3:
 		return dial(ctx, args[1], args[2])
 	}
-	return errors.New("usage: judge [all | stranger | serve CLIENT-ID | dial PORT SERVER-ID]")
+	return errors.New("usage: judge [all | stranger | wit | serve CLIENT-ID | dial PORT SERVER-ID]")
 }
 
 type check struct {

@@ -19,6 +19,8 @@ pub(super) async fn rotate(kind: AuthorityKind, agent: &cli::Agent) -> Result<Re
         AuthorityKind::All => ProtoKind::Unspecified,
         AuthorityKind::X509 => ProtoKind::X509,
         AuthorityKind::Jwt => ProtoKind::Jwt,
+        #[cfg(feature = "wit")]
+        AuthorityKind::Wit => ProtoKind::Wit,
     };
     let request = RotateAuthorityRequest { kind: kind.into() };
     let response = client
@@ -73,6 +75,7 @@ fn kind(authority: &Authority) -> &'static str {
     match authority.kind() {
         ProtoKind::X509 => "X.509",
         ProtoKind::Jwt => "JWT",
+        ProtoKind::Wit => "WIT",
         ProtoKind::Unspecified => "unknown",
     }
 }

@@ -136,6 +136,13 @@ pub(crate) const KEYS: &[Key] = &[
         shown: |settings| Some(settings.workload_api.unauthenticated_bundles.to_string()),
     },
     Key {
+        name: "workload_api.wit_svid",
+        value: "BOOL",
+        help: "Whether WIT-SVIDs are given out, an experimental profile [default: false]",
+        live: false,
+        shown: |settings| Some(settings.workload_api.wit_svid.to_string()),
+    },
+    Key {
         name: "workload_api.handshake_timeout",
         value: "DURATION",
         help: "How long a caller may take to say that it speaks HTTP/2 [default: 10s]",
@@ -190,6 +197,20 @@ pub(crate) const KEYS: &[Key] = &[
         help: "The `iss` claim of JWT-SVIDs [default: none]",
         live: false,
         shown: |settings| settings.authority.jwt_issuer.clone(),
+    },
+    Key {
+        name: "authority.wit_key_type",
+        value: "TYPE",
+        help: "Type of the key that signs WIT-SVIDs [default: as key_type]",
+        live: false,
+        shown: |settings| Some(settings.authority.wit_key_type.to_string()),
+    },
+    Key {
+        name: "authority.wit_svid_ttl",
+        value: "DURATION",
+        help: "Lifetime of a WIT-SVID [default: 1h]",
+        live: false,
+        shown: |settings| Some(show_duration(settings.authority.wit_svid_ttl)),
     },
     Key {
         name: "audit.file",

@@ -24,10 +24,17 @@ pub(crate) fn settings(settings: &Settings, values: &Values<'_, '_>) {
     let authority = &settings.authority;
     // Towards its end a signing key gives no more than what is left of its life (authority: it is replaced at a sixth).
     let longest = authority.x509_ca_ttl / 6;
+    let wit_svid_ttl = settings
+        .workload_api
+        .wit_svid
+        .then_some(("authority.wit_svid_ttl", authority.wit_svid_ttl));
     for (name, ttl) in [
         ("authority.x509_svid_ttl", authority.x509_svid_ttl),
         ("authority.jwt_svid_ttl", authority.jwt_svid_ttl),
-    ] {
+    ]
+    .into_iter()
+    .chain(wit_svid_ttl)
+    {
         if ttl > longest {
             values.warn(
                 name,

@@ -35,6 +35,8 @@ pub(crate) struct WorkloadApi {
     pub(crate) mode: u32,
     pub(crate) owner: Option<Owner>,
     pub(crate) unauthenticated_bundles: bool,
+    /// Never in a program that was built without.
+    pub(crate) wit_svid: bool,
     pub(crate) handshake_timeout: Duration,
 }
 
@@ -57,6 +59,8 @@ pub(crate) struct Authority {
     pub(crate) x509_svid_ttl: Duration,
     pub(crate) jwt_svid_ttl: Duration,
     pub(crate) jwt_issuer: Option<String>,
+    pub(crate) wit_key_type: KeyType,
+    pub(crate) wit_svid_ttl: Duration,
 }
 
 /// `[audit]`
