@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::turns::{Line, Place, Rounds};
 use crate::{ConnectionRefused, Held, Limits, Refusal};
 
 /// The books on what each user ID holds.
@@ -12,6 +13,7 @@ pub(crate) struct Admission {
     books: Mutex<Books>,
     /// Of all requests that are held.
     request_bytes: Arc<AtomicUsize>,
+    rounds: Arc<Rounds>,
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +31,7 @@ struct Account {
 /// What a user ID holds over all its connections.
 #[derive(Debug)]
 struct Shares {
+    line: Arc<Line>,
     streams: AtomicUsize,
     request_bytes: AtomicUsize,
     request_bytes_in_all: Arc<AtomicUsize>,
@@ -83,6 +86,7 @@ impl Admission {
         let account = books.by_uid.entry(uid).or_insert_with(|| Account {
             connections: 0,
             shares: Arc::new(Shares {
+                line: Line::new(&self.rounds),
                 streams: AtomicUsize::new(0),
                 request_bytes: AtomicUsize::new(0),
                 request_bytes_in_all: Arc::clone(&self.request_bytes),
@@ -96,6 +100,13 @@ impl Admission {
         })
     }
 
+    /// A place for somebody who is not admitted, in the line of those of his user ID who are.
+    pub(crate) fn place(&self, uid: u32) -> Option<Place> {
+        let books = self.books();
+        let account = books.by_uid.get(&uid)?;
+        Some(account.shares.line.place())
+    }
+
     /// Nothing that runs under this lock can panic, so a poisoned lock still guards sound books.
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
@@ -105,6 +116,11 @@ impl Admission {
 impl Slot {
     pub(crate) fn uid(&self) -> u32 {
         self.uid
+    }
+
+    /// A place among the connections of the user ID.
+    pub(crate) fn place(&self) -> Place {
+        self.shares.line.place()
     }
 
     pub(crate) fn stream(&self, limits: &Limits) -> Option<StreamSlot> {

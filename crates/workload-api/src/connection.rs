@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -23,6 +23,7 @@ use crate::contract::{Answer, Attest};
 use crate::reply::Reply;
 use crate::server::Shared;
 use crate::socket::Socket;
+use crate::turns::Place;
 use crate::{ConnectionRefused, Limits, Method, Refusal, Refused, Stats};
 
 /// A connection whose caller is known.
@@ -35,6 +36,8 @@ pub(crate) struct Connection<A: Attest, N> {
     heard: AtomicBool,
     /// At which reading of the socket the caller was looked at last, while the connection is driven.
     looked: AtomicU64,
+    /// Calls begun and updates sent since the connection had its turn.
+    worked: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -97,7 +100,13 @@ impl<A: Attest, N: Answer<A::Caller>> Connection<A, N> {
         self.heard.store(true, Relaxed);
     }
 
+    /// A piece of work has been done for the caller.
+    pub(crate) fn worked(&self) {
+        self.worked.fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn open_call(&self, method: Method) -> OpenCall {
+        self.worked();
         self.shared.stats.streams.fetch_add(1, Relaxed);
         OpenCall {
             stats: Arc::clone(&self.shared.stats),
@@ -129,7 +138,7 @@ impl Drop for OpenCall {
     }
 }
 
-/// Calls of one connection that are begun before the others get their turn: a millisecond, where each verifies a token.
+/// Calls of one connection that are begun in a turn: a millisecond, where each verifies a token.
 const CALLS_IN_A_TURN: usize = 16;
 /// No reading has this number.
 const NEVER: u64 = u64::MAX;
@@ -146,10 +155,10 @@ where
     let _open = OpenConnection(Arc::clone(&shared.stats));
     // What happens once is boxed, so that the task is no larger than what it is most of its life.
     let deadline = Instant::now() + shared.limits.request_time.min(LONGEST);
-    let Some((h2, connection)) = Box::pin(open(shared, io, slot, deadline)).await else {
+    let Some(driver) = Box::pin(open(shared, io, slot, deadline)).await else {
         return;
     };
-    run(h2, connection, deadline).await;
+    driver.run(deadline).await;
 }
 
 struct OpenConnection(Arc<Stats>);
@@ -169,13 +178,17 @@ async fn open<A, N>(
     io: A::Connection,
     slot: Slot,
     deadline: Instant,
-) -> Option<(H2<A::Connection>, Arc<Connection<A, N>>)>
+) -> Option<Driver<A, N>>
 where
     A: Attest,
     N: Answer<A::Caller>,
 {
+    let mut place = slot.place();
     let attested = {
-        let mut attest = pin!(shared.attest.attest(&io));
+        let mut attest = pin!(async {
+            place.turn().await;
+            shared.attest.attest(&io).await
+        });
         let mut stopped = pin!(shared.stop.notified());
         let stopping = shared.is_stopping();
         let either = poll_fn(|cx| {
@@ -190,7 +203,7 @@ where
         Ok(Some(Ok(caller))) => Arc::new(caller),
         Ok(Some(Err(refusal))) => {
             shared.stats.count_refused(ConnectionRefused::Attestation);
-            turn_away(io, &refusal, &shared.limits).await;
+            turn_away(io, &refusal, &shared.limits, Some(place)).await;
             return None;
         }
         Ok(None) => return None,
@@ -203,7 +216,7 @@ where
                 method: None,
                 refusal: &refusal,
             });
-            turn_away(io, &refusal, &shared.limits).await;
+            turn_away(io, &refusal, &shared.limits, Some(place)).await;
             return None;
         }
     };
@@ -242,8 +255,14 @@ where
         ending: OnceLock::new(),
         heard: AtomicBool::new(false),
         looked: AtomicU64::new(NEVER),
+        worked: AtomicUsize::new(0),
     };
-    Some((h2, Arc::new(connection)))
+    Some(Driver {
+        h2,
+        calls: FuturesUnordered::new(),
+        place,
+        connection: Arc::new(connection),
+    })
 }
 
 /// Why the driver of a connection stops serving.
@@ -258,133 +277,135 @@ enum Event {
     Silent,
 }
 
-async fn run<A, N>(mut h2: H2<A::Connection>, connection: Arc<Connection<A, N>>, deadline: Instant)
-where
-    A: Attest,
-    N: Answer<A::Caller>,
-{
-    let shared = &connection.shared;
-    let mut calls: FuturesUnordered<BoxedCall> = FuturesUnordered::new();
-    let mut silent = Some(Box::pin(sleep_until(deadline)));
-    let mut lost = pin!(shared.attest.lost(&connection.caller));
-    let mut stopped = pin!(shared.stop.notified());
-    if shared.is_stopping() {
-        return;
-    }
-    let event = poll_fn(|cx| {
-        if let Poll::Ready(refusal) = lost.as_mut().poll(cx) {
-            connection.end_all(refusal);
-            return Poll::Ready(Event::Lost);
-        }
-        if stopped.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Event::Stopped);
-        }
-        let driven = drive(&mut h2, &mut calls, &connection, cx);
-        if connection.ending.get().is_some() {
-            return Poll::Ready(Event::Lost);
-        }
-        if driven.is_ready() {
-            return Poll::Ready(Event::Closed);
-        }
-        if connection.heard.load(Relaxed) {
-            silent = None;
-        } else if let Some(silent) = &mut silent {
-            return silent.as_mut().poll(cx).map(|()| Event::Silent);
-        }
-        Poll::Pending
-    })
-    .await;
-    match event {
-        Event::Closed => return,
-        Event::Silent => {
-            shared.stats.count_refused(ConnectionRefused::Silent);
+/// What moves a connection and its calls.
+struct Driver<A: Attest, N> {
+    h2: H2<A::Connection>,
+    calls: FuturesUnordered<BoxedCall>,
+    place: Place,
+    connection: Arc<Connection<A, N>>,
+}
+
+impl<A: Attest, N: Answer<A::Caller>> Driver<A, N> {
+    async fn run(mut self, deadline: Instant) {
+        let connection = Arc::clone(&self.connection);
+        let shared = &connection.shared;
+        let mut silent = Some(Box::pin(sleep_until(deadline)));
+        let mut lost = pin!(shared.attest.lost(&connection.caller));
+        let mut stopped = pin!(shared.stop.notified());
+        if shared.is_stopping() {
             return;
         }
-        Event::Lost => {
-            shared.stats.lost.fetch_add(1, Relaxed);
+        let event = poll_fn(|cx| {
+            if let Poll::Ready(refusal) = lost.as_mut().poll(cx) {
+                connection.end_all(refusal);
+                return Poll::Ready(Event::Lost);
+            }
+            if stopped.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Event::Stopped);
+            }
+            let driven = self.poll_turn(cx);
+            if connection.ending.get().is_some() {
+                return Poll::Ready(Event::Lost);
+            }
+            if driven.is_ready() {
+                return Poll::Ready(Event::Closed);
+            }
+            if connection.heard.load(Relaxed) {
+                silent = None;
+            } else if let Some(silent) = &mut silent {
+                return silent.as_mut().poll(cx).map(|()| Event::Silent);
+            }
+            Poll::Pending
+        })
+        .await;
+        match event {
+            Event::Closed => return,
+            Event::Silent => {
+                shared.stats.count_refused(ConnectionRefused::Silent);
+                return;
+            }
+            Event::Lost => {
+                shared.stats.lost.fetch_add(1, Relaxed);
+            }
+            Event::Stopped => {
+                let _first_wins = connection.ending.set(Ending {
+                    refusal: Refusal::unavailable("the agent is stopping"),
+                    gently: true,
+                });
+                self.h2.graceful_shutdown();
+            }
         }
-        Event::Stopped => {
-            let _first_wins = connection.ending.set(Ending {
-                refusal: Refusal::unavailable("the agent is stopping"),
-                gently: true,
-            });
-            h2.graceful_shutdown();
-        }
+        let _late = timeout(shared.limits.flush_time, Box::pin(self.end())).await;
     }
-    let flush = Box::pin(end(h2, calls, &connection));
-    let _late = timeout(shared.limits.flush_time, flush).await;
-}
 
-/// Moves calls and connection as far as they go, and lets the answers leave together. Ready when the connection has closed
-/// or broken.
-fn drive<A, N>(
-    h2: &mut H2<A::Connection>,
-    calls: &mut FuturesUnordered<BoxedCall>,
-    connection: &Arc<Connection<A, N>>,
-    cx: &mut Context<'_>,
-) -> Poll<()>
-where
-    A: Attest,
-    N: Answer<A::Caller>,
-{
-    connection.looked.store(NEVER, Relaxed);
-    connection.socket.gather();
-    let moved = advance(h2, calls, connection, cx);
-    match connection.socket.poll_release(cx) {
-        Poll::Ready(Err(error)) => {
-            debug!(%error, "a connection broke");
-            Poll::Ready(())
-        }
-        Poll::Ready(Ok(())) | Poll::Pending => moved,
+    /// As [`drive`](Self::drive), when it is this connection's turn.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.place.poll_turn(cx));
+        let read = self.connection.socket.readings();
+        let driven = self.drive(cx);
+        let read = self.connection.socket.readings().wrapping_sub(read);
+        let worked = self.connection.worked.swap(0, Relaxed);
+        self.place.done(
+            usize::try_from(read)
+                .unwrap_or(usize::MAX)
+                .max(worked)
+                .max(1),
+        );
+        driven
     }
-}
 
-fn advance<A, N>(
-    h2: &mut H2<A::Connection>,
-    calls: &mut FuturesUnordered<BoxedCall>,
-    connection: &Arc<Connection<A, N>>,
-    cx: &mut Context<'_>,
-) -> Poll<()>
-where
-    A: Attest,
-    N: Answer<A::Caller>,
-{
-    for _ in 0..CALLS_IN_A_TURN {
-        while let Poll::Ready(Some(())) = calls.poll_next_unpin(cx) {}
-        match ready!(h2.poll_accept(cx)) {
-            Some(Ok((request, respond))) => calls.push(call::start(connection, request, respond)),
-            Some(Err(error)) => {
+    /// Moves calls and connection as far as they go, and lets the answers leave together. Ready when the connection has
+    /// closed or broken.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let connection = &self.connection;
+        connection.looked.store(NEVER, Relaxed);
+        connection.socket.gather();
+        let moved = self.advance(cx);
+        match self.connection.socket.poll_release(cx) {
+            Poll::Ready(Err(error)) => {
                 debug!(%error, "a connection broke");
+                Poll::Ready(())
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => moved,
+        }
+    }
+
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..CALLS_IN_A_TURN {
+            while let Poll::Ready(Some(())) = self.calls.poll_next_unpin(cx) {}
+            match ready!(self.h2.poll_accept(cx)) {
+                Some(Ok((request, respond))) => {
+                    self.calls
+                        .push(call::start(&self.connection, request, respond));
+                }
+                Some(Err(error)) => {
+                    debug!(%error, "a connection broke");
+                    return Poll::Ready(());
+                }
+                None => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Tells all calls that the connection ends, waits until they have been told, and closes. Out of turn: what a caller is
+    /// no longer to have is not taken from him later because he has asked for much.
+    async fn end(mut self) {
+        self.place.leave();
+        // Whoever is put in again is polled again, and then sees the end.
+        let waiting = std::mem::take(&mut self.calls);
+        self.calls.extend(waiting);
+        poll_fn(|cx| {
+            let driven = self.drive(cx);
+            if self.calls.is_empty() && !self.h2.has_streams() {
                 return Poll::Ready(());
             }
-            None => return Poll::Ready(()),
-        }
+            driven
+        })
+        .await;
+        close(self.h2).await;
     }
-    cx.waker().wake_by_ref();
-    Poll::Pending
-}
-
-/// Tells all calls that the connection ends, waits until they have been told, and closes.
-async fn end<A, N>(
-    mut h2: H2<A::Connection>,
-    mut calls: FuturesUnordered<BoxedCall>,
-    connection: &Arc<Connection<A, N>>,
-) where
-    A: Attest,
-    N: Answer<A::Caller>,
-{
-    // Whoever is put in again is polled again, and then sees the end.
-    let waiting = std::mem::take(&mut calls);
-    calls.extend(waiting);
-    poll_fn(|cx| {
-        let driven = drive(&mut h2, &mut calls, connection, cx);
-        if calls.is_empty() && !h2.has_streams() {
-            return Poll::Ready(());
-        }
-        driven
-    })
-    .await;
-    close(h2).await;
 }
 
 /// Sends what is left with a GOAWAY, and closes.
@@ -397,11 +418,18 @@ where
 }
 
 /// Tells a peer who is not served why, in the words of the protocol, for a bounded time.
-pub(crate) async fn turn_away<T>(io: T, refusal: &Refusal, limits: &Limits)
-where
+pub(crate) async fn turn_away<T>(
+    io: T,
+    refusal: &Refusal,
+    limits: &Limits,
+    mut place: Option<Place>,
+) where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let talk = async {
+        if let Some(place) = &mut place {
+            place.turn().await;
+        }
         let mut h2: H2<T> = Box::new(settings(limits).handshake(Socket::new(io)).await.ok()?);
         let (request, respond) = h2.accept().await?.ok()?;
         drop(request);

@@ -50,3 +50,4 @@ mod server;
 mod services;
 mod socket;
 mod stats;
+mod turns;

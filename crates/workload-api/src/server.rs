@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use plastron_wire::workload;
 use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::task::yield_now;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
@@ -95,6 +96,7 @@ where
         });
         let mut shutdown = pin!(shutdown);
         let mut pause = FIRST_PAUSE;
+        let mut taken = 0_usize;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -105,6 +107,10 @@ where
                 Ok(io) => {
                     pause = FIRST_PAUSE;
                     take(&shared, io);
+                    taken = (taken + 1) % AT_ONCE;
+                    if taken == 0 {
+                        yield_now().await;
+                    }
                 }
                 Err(error) if is_the_peers(&error) => debug!(%error, "a peer left before accept"),
                 Err(error) => {
@@ -182,8 +188,9 @@ where
     });
     if let Ok(permit) = Arc::clone(&shared.refusers).try_acquire_owned() {
         let shared = Arc::clone(shared);
+        let place = shared.admission.place(uid);
         tokio::spawn(async move {
-            connection::turn_away(io, &refusal, &shared.limits).await;
+            connection::turn_away(io, &refusal, &shared.limits, place).await;
             drop(permit);
         });
     }
@@ -198,5 +205,7 @@ fn is_the_peers(error: &io::Error) -> bool {
     )
 }
 
+/// Connections that are accepted before others have their turn, however many come.
+const AT_ONCE: usize = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);

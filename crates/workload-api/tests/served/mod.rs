@@ -16,7 +16,7 @@ use plastron_wire::workload::{
 use plastron_workload_api::{
     Answer, Attest, Health, Limits, Message, Refusal, Refused, Server, Stats, Updates,
 };
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
@@ -41,8 +41,10 @@ pub struct Stage {
     pub refused: Mutex<Vec<Refusal>>,
     /// How many attestations there were.
     pub attestations: AtomicUsize,
-    /// Whose the next connection is.
+    /// Whose the next connection is, unless it comes from a socket that is bound to a path: its last part is the user ID.
     pub uid: AtomicU32,
+    /// By whom a token was validated, in order.
+    pub validated: Mutex<Vec<u32>>,
 }
 
 pub struct Attestor(pub Arc<Stage>);
@@ -60,15 +62,17 @@ impl Attest for Attestor {
     type Connection = UnixStream;
     type Caller = Caller;
 
-    fn uid(&self, _: &UnixStream) -> u32 {
-        self.0.uid.load(SeqCst)
+    fn uid(&self, connection: &UnixStream) -> u32 {
+        uid_of(connection).unwrap_or_else(|| self.0.uid.load(SeqCst))
     }
 
-    async fn attest(&self, _: &UnixStream) -> Result<Caller, Refusal> {
+    async fn attest(&self, connection: &UnixStream) -> Result<Caller, Refusal> {
         self.0.attestations.fetch_add(1, SeqCst);
         let attested = self.0.attested.lock().unwrap().clone();
         match attested {
-            Some(attested) => attested.map(|uid| Caller { uid }),
+            Some(attested) => attested.map(|uid| Caller {
+                uid: uid_of(connection).unwrap_or(uid),
+            }),
             None => pending().await,
         }
     }
@@ -84,6 +88,12 @@ impl Attest for Attestor {
         let refusal = refusal.expect("the stage outlives its callers").clone();
         refusal.expect("waited for")
     }
+}
+
+fn uid_of(connection: &UnixStream) -> Option<u32> {
+    let peer = connection.peer_addr().unwrap();
+    let path = peer.as_pathname()?;
+    path.extension()?.to_str()?.parse().ok()
 }
 
 impl Answer<Caller> for Answerer {
@@ -119,9 +129,10 @@ impl Answer<Caller> for Answerer {
 
     async fn validate_jwt_svid(
         &self,
-        _: &Arc<Caller>,
+        caller: &Arc<Caller>,
         asked: ValidateJwtsvidRequest,
     ) -> Result<Message, Refusal> {
+        self.0.validated.lock().unwrap().push(caller.uid);
         if asked.svid != "good" {
             return Err(Refusal::invalid_argument("zu kurz: 100 %"));
         }
@@ -155,6 +166,7 @@ pub struct Served {
     pub path: PathBuf,
     pub stop: oneshot::Sender<()>,
     pub running: JoinHandle<()>,
+    connected: AtomicUsize,
     folder: tempfile::TempDir,
 }
 
@@ -170,6 +182,7 @@ pub fn stage() -> Arc<Stage> {
         refused: Mutex::default(),
         attestations: AtomicUsize::new(0),
         uid: AtomicU32::new(1000),
+        validated: Mutex::default(),
     })
 }
 
@@ -201,6 +214,7 @@ pub fn serve_with(
         stage,
         path,
         stop,
+        connected: AtomicUsize::new(0),
         folder,
     }
 }
@@ -222,6 +236,15 @@ impl Served {
     /// A client of tonic's on a connection of its own.
     pub async fn client(&self) -> SpiffeWorkloadApiClient<Channel> {
         SpiffeWorkloadApiClient::new(self.channel().await)
+    }
+
+    /// A connection of this user ID.
+    pub async fn connect_as(&self, uid: u32) -> UnixStream {
+        let number = self.connected.fetch_add(1, SeqCst);
+        let socket = UnixSocket::new_stream().unwrap();
+        let ours = self.folder.path().join(format!("{number}.{uid}"));
+        socket.bind(ours).unwrap();
+        socket.connect(&self.path).await.unwrap()
     }
 
     /// A naked HTTP/2 connection.
@@ -339,6 +362,32 @@ pub fn x509_request() -> http::Request<()> {
         .header("workload.spiffe.io", "true")
         .body(())
         .unwrap()
+}
+
+/// The first words of a client and so many calls, as one piece of bytes.
+pub fn pipelined(calls: u8, method: &str, message: &[u8]) -> Vec<u8> {
+    let frame = |kind, flags, stream, payload: &[u8]| {
+        let [_, a, b, c] = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&[a, b, c, kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let path = format!("/SpiffeWorkloadAPI/{method}");
+    let head = [
+        &[0x83, 0x86, 0x00, 5][..],
+        b":path",
+        &[u8::try_from(path.len()).unwrap()],
+        path.as_bytes(),
+        b"\x00\x0a:authority\x09localhost\x00\x0ccontent-type\x10application/grpc",
+        b"\x00\x12workload.spiffe.io\x04true",
+    ]
+    .concat();
+    let length = u8::try_from(message.len()).unwrap();
+    let body = [&[0, 0, 0, 0, length][..], message].concat();
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    for stream in (0..calls).map(|call| call * 2 + 1) {
+        bytes.extend(frame(1, 4, stream, &head));
+        bytes.extend(frame(0, 1, stream, &body));
+    }
+    bytes
 }
 
 /// The empty message.
