@@ -223,12 +223,17 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
         let message = self.race(Patience::Finish, answer).await??;
         let large = message.payload().len() > SMALL;
         self.reply.open()?;
-        let shut = !self.reply.has_room();
-        self.send(message)?;
-        if large || shut {
-            self.room(Patience::Finish).await?;
+        if !large && self.reply.has_room() {
+            return self.send(message);
         }
-        Ok(())
+        let (message, left) = message.watched();
+        self.send(message)?;
+        // Not until there is room for more: trailers need none, and who made room for the answer alone waits for them.
+        let _left = self.race(Patience::Finish, pin!(left)).await?;
+        match poll_fn(|cx| Poll::Ready(self.reply.poll_gone(cx))).await {
+            Poll::Ready(Gone) => Err(Stop::Gone),
+            Poll::Pending => Ok(()),
+        }
     }
 
     /// Sends the state now and after each change, as fast as the caller reads and no faster (WAPI-09, WAPI-12).

@@ -1,8 +1,10 @@
 //! Answers as they go over the wire, encoded once.
 
+use std::convert::Infallible;
 use std::fmt;
 
 use bytes::{BufMut as _, Bytes};
+use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 /// One gRPC message, framed, ready to be sent to any number of streams.
@@ -32,6 +34,17 @@ impl Message {
         &self.0[PREFIX..]
     }
 
+    /// The same bytes, and what completes when nobody holds them under this name any more: they have left for the socket,
+    /// or never will.
+    pub(crate) fn watched(self) -> (Self, oneshot::Receiver<Infallible>) {
+        let (held, gone) = oneshot::channel();
+        let watched = Watched {
+            bytes: self.0,
+            _held: held,
+        };
+        (Self(Bytes::from_owner(watched)), gone)
+    }
+
     /// What goes into DATA frames.
     pub(crate) fn into_frame(self) -> Bytes {
         self.0
@@ -43,6 +56,17 @@ impl fmt::Debug for Message {
         f.debug_struct("Message")
             .field("bytes", &self.payload().len())
             .finish_non_exhaustive()
+    }
+}
+
+struct Watched {
+    bytes: Bytes,
+    _held: oneshot::Sender<Infallible>,
+}
+
+impl AsRef<[u8]> for Watched {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

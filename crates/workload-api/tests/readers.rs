@@ -6,6 +6,7 @@ mod served;
 
 use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering::SeqCst;
 
 use plastron_wire::workload::X509svidRequest;
@@ -90,6 +91,34 @@ async fn tokens_that_nobody_reads_count_as_streams_of_their_user() {
     raw.connection.abort();
     until(|| served.stats.connections() == 0).await;
     assert_serves(&served).await;
+}
+
+#[tokio::test]
+async fn who_makes_room_for_exactly_the_answer_gets_its_end() {
+    let served = serve(Limits::default());
+    static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        // Eight audiences of a thousand bytes.
+        let audience = [&b"\x0a\xe8\x07"[..], &[b'a'; 1000]].concat();
+        let message = audience.repeat(8);
+        let [a, b] = u16::try_from(message.len()).unwrap().to_be_bytes();
+        [&[0, 0, 0, a, b], &*message].concat()
+    });
+    let ask = async |window: u32| {
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(window);
+        let stream = UnixStream::connect(&served.path).await.unwrap();
+        let mut raw = Raw::over(stream, builder).await;
+        let request = grpc("/SpiffeWorkloadAPI/FetchJWTSVID").header("workload.spiffe.io", "true");
+        // Its windows stay as they are.
+        within(raw.call(request.body(()).unwrap(), &LARGE))
+            .await
+            .unwrap()
+    };
+    let length = ask(1 << 20).await.data.len();
+    assert!(length > 8000, "{length}");
+    let response = ask(u32::try_from(length).unwrap()).await;
+    assert_eq!(response.data.len(), length);
+    assert_eq!(response.status(), Some(tonic::Code::Ok));
 }
 
 #[tokio::test]
