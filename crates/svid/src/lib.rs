@@ -61,7 +61,7 @@ pub use jwt_verifier::{
 pub use wit_svid::{WitSvid, WitSvidError};
 #[cfg(feature = "wit")]
 pub use wit_verifier::{
-    DEFAULT_PROOF_LIFETIME, MAX_PROOF_LEN, MAX_WIT_LEN, ProofError, ProofId, ReplayError,
+    DEFAULT_MAX_PROOF_LIFETIME, MAX_PROOF_LEN, MAX_WIT_LEN, ProofError, ProofId, ReplayError,
     SeenProofs, UnprovenWitSvid, VerifiedWitSvid, WIT_HEADER, WIT_REVISION, WPT_HEADER, WitError,
     WitVerifier, WorkloadProof, header_value,
 };

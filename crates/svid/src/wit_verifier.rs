@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use error::{ProofError, WitError};
 pub use header_value::header_value;
-pub use proof::{DEFAULT_PROOF_LIFETIME, MAX_PROOF_LEN, WorkloadProof};
+pub use proof::{DEFAULT_MAX_PROOF_LIFETIME, MAX_PROOF_LEN, WorkloadProof};
 pub use seen::{ProofId, ReplayError, SeenProofs};
 
 pub(crate) use claims::{Claims, Confirmation};
@@ -43,6 +43,32 @@ pub const WPT_HEADER: &str = "workload-proof-token";
 pub const MAX_WIT_LEN: usize = 16 * 1024;
 
 /// Says what is accepted as a WIT-SVID.
+///
+/// ```
+/// # use std::time::{Duration, UNIX_EPOCH};
+/// # use plastron_bundle::{Bundle, WitAuthority};
+/// # use plastron_id::{SpiffeId, TrustDomain};
+/// # use plastron_keys::{KeyBackend as _, KeyType};
+/// # use plastron_keys_aws_lc::AwsLc;
+/// # use plastron_mint::{WitIssuer, WorkloadProofRequest};
+/// # let now = pki_types::UnixTime::since_unix_epoch(Duration::from_secs(20_000 * 86_400));
+/// # let then = UNIX_EPOCH + Duration::from_secs(now.as_secs());
+/// # let example: TrustDomain = "example.org".parse()?;
+/// # let cart: SpiffeId = "spiffe://example.org/shop/cart".parse()?;
+/// # let [issuer, own] = [AwsLc.generate(KeyType::EcP256)?, AwsLc.generate(KeyType::EcP256)?];
+/// # let wit = WitIssuer::new(example.as_ref(), "k", &*issuer)?;
+/// # let token = wit.wit_svid(&cart, own.public_key()).sign("1", then)?.token;
+/// # let uri = "https://payments.example/pay";
+/// # let proof = WorkloadProofRequest::new(&token, &*own, uri)?.sign("2", then)?.token;
+/// # let mut bundle = Bundle::new(example);
+/// # bundle.add_wit_authority(WitAuthority::new("k", issuer.public_key().clone())?)?;
+/// use plastron_svid::{WitVerifier, WorkloadProof};
+///
+/// let proof = WorkloadProof::new(&proof, &["https://payments.example/pay"]);
+/// let caller = WitVerifier::new(AwsLc.algorithms()).verify(&token, &proof, &bundle, now)?;
+/// assert_eq!(caller.id().path(), "/shop/cart");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct WitVerifier<'a> {
     algorithms: &'a [&'a dyn SignatureVerificationAlgorithm],

@@ -341,6 +341,8 @@ mod tests {
             refused,
             "not protobuf"
         );
+        assert!(wit_svid_request(Bytes::new()).is_ok(), "WAPI-60 +");
+        assert!(wit_svid_request(Bytes::from_static(b"\x0a\x05a")).is_err());
         assert!(no_fields(Bytes::from_static(b"\x08\x01")).is_ok());
         assert!(no_fields(Bytes::from_static(b"\x0a\x05a")).is_err());
     }

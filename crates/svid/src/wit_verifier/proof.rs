@@ -17,7 +17,7 @@ use crate::token::{Audience, Compact, Header, TimeClaims};
 pub const MAX_PROOF_LEN: usize = 8 * 1024;
 
 /// How far ahead the end of a proof may be where nothing else is said. A few seconds are ideal (WIT-37).
-pub const DEFAULT_PROOF_LIFETIME: Duration = Duration::from_secs(300);
+pub const DEFAULT_MAX_PROOF_LIFETIME: Duration = Duration::from_secs(300);
 
 /// A proof as it was received, with what it must agree with.
 ///
@@ -43,7 +43,7 @@ impl<'a> WorkloadProof<'a> {
             access_token: None,
             transaction_token: None,
             other_tokens: &[],
-            max_lifetime: DEFAULT_PROOF_LIFETIME,
+            max_lifetime: DEFAULT_MAX_PROOF_LIFETIME,
         }
     }
 
@@ -68,7 +68,7 @@ impl<'a> WorkloadProof<'a> {
         self
     }
 
-    /// Sets how far ahead its end may be. [`DEFAULT_PROOF_LIFETIME`] otherwise.
+    /// Sets how far ahead its end may be. [`DEFAULT_MAX_PROOF_LIFETIME`] otherwise.
     #[must_use]
     pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
         self.max_lifetime = max_lifetime;

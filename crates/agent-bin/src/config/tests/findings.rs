@@ -56,6 +56,18 @@ fn what_is_wrong_is_said_with_its_line_and_what_to_write() {
              or another of ec-p384, rsa-2048, rsa-3072, rsa-4096\n",
         ),
         (
+            with("[authority]\nwit_key_type = \"ed25519\"\n"),
+            "agent.toml:3: error: authority.wit_key_type: no algorithm of WIT-SVIDs signs with ed25519\n    write \"ec-p256\", \
+             or another of ec-p384, rsa-2048, rsa-3072, rsa-4096\n",
+        ),
+        // STAB-03 −: not in a program that has nothing of it.
+        #[cfg(not(feature = "wit"))]
+        (
+            with("[workload_api]\nwit_svid = true\n"),
+            "agent.toml:3: error: this plastron-agent was built without WIT-SVIDs\n    leave the key out, or build it with \
+             --features wit\n",
+        ),
+        (
             with("[authority]\nkey_type = \"ecp256\"\n"),
             "agent.toml:3: error: authority.key_type: \"ecp256\" is not known here\n    write \"ec-p256\" (known are \
              \"ec-p256\", \"ec-p384\", \"rsa-2048\", \"rsa-3072\", \"rsa-4096\", \"ed25519\")\n",
@@ -73,7 +85,8 @@ fn what_is_wrong_is_said_with_its_line_and_what_to_write() {
         (
             with("authority = \"embedded\"\n"),
             "agent.toml:2: error: authority is a string, where a table belongs\n    write [authority] on a line of its own, \
-             and below it key_type, jwt_key_type, x509_svid_key_type, x509_ca_ttl, x509_svid_ttl, jwt_svid_ttl, jwt_issuer\n",
+             and below it key_type, jwt_key_type, x509_svid_key_type, x509_ca_ttl, x509_svid_ttl, jwt_svid_ttl, jwt_issuer, \
+             wit_key_type, wit_svid_ttl\n",
         ),
         (
             with("[audit]\nmode = \"0640\"\n"),
