@@ -11,7 +11,9 @@ use std::fs;
 use std::path::Path;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
+use plastron_bundle::certificate::Certificate;
 use plastron_bundle::{Bundle, BundleSet, JwtAuthority, X509Authority, pem};
+use plastron_fuzz::Authority;
 use plastron_keys::{JwsAlgorithm, KeyBackend as _, KeyType};
 use plastron_testing::BACKEND;
 use plastron_testing::raw_certificate::{Extension, RawCertificate, general_name as gn};
@@ -125,6 +127,73 @@ fn main() -> Result<(), Box<dyn Error>> {
         "crit",
         token(r#"{"alg":"ES256","crit":["b64"],"b64":false}"#, &claims)?.as_bytes(),
     )?;
+
+    let authority = Authority::new(KeyType::Ed25519);
+    let issuer = Certificate::parse(authority.certificate())?
+        .subject()
+        .to_vec();
+    let leaf = RawCertificate::leaf(ID, "ca", authority.leaf_key().public_key());
+    let mut ca = RawCertificate::authority("ca", "", authority.leaf_key().public_key());
+    ca.issuer = issuer;
+    let no_ca = Extension::basic_constraints(false, None);
+    let names =
+        Extension::subject_alt_name(&[gn::uri(ID), gn::dns("a.example"), gn::ip(&[10, 0, 0, 1])]);
+    let constraints = |base| {
+        vec![
+            Extension::name_constraints(&[base], &[]),
+            Extension::basic_constraints(true, Some(0)),
+        ]
+    };
+    for (name, leaf, ca) in [
+        ("right", leaf.clone().with(vec![no_ca.clone()]), ca.clone()),
+        (
+            "names",
+            leaf.clone().with(vec![
+                no_ca.clone(),
+                names.clone(),
+                Extension::unknown(false),
+            ]),
+            ca.clone(),
+        ),
+        (
+            "dns",
+            leaf.clone().with(vec![no_ca.clone(), names.clone()]),
+            ca.clone().with(constraints(gn::dns("example"))),
+        ),
+        (
+            "uri",
+            leaf.clone().with(vec![no_ca.clone()]),
+            ca.clone().with(constraints(gn::uri("td.example"))),
+        ),
+        (
+            "ip",
+            leaf.with(vec![no_ca, names]),
+            ca.with(constraints(gn::ip(&[10, 0, 0, 0, 255, 0, 0, 0]))),
+        ),
+    ] {
+        let (leaf, ca) = (
+            leaf.to_tbs(authority.leaf_key()),
+            ca.to_tbs(authority.key()),
+        );
+        let len = u16::try_from(leaf.len())?.to_be_bytes();
+        corpus("differential_x509", name, &[&len[..], &leaf, &ca].concat())?;
+    }
+    let more = claims.replace("\"jti\"", "\"nbf\":1.5e9,\"x\":{\"a\":[null]},\"jti\"");
+    for (name, header, claims) in [
+        ("right", header, &claims),
+        (
+            "more",
+            r#"{"alg":"ES256","kid":"key","cty":"x","jwk":{"kty":"EC"}}"#,
+            &more,
+        ),
+    ] {
+        let len = u16::try_from(header.len())?.to_be_bytes();
+        corpus(
+            "differential_jwt",
+            name,
+            &[&len[..], header.as_bytes(), claims.as_bytes()].concat(),
+        )?;
+    }
 
     for (name, change) in [("as_it_is", [0, 0, 0]), ("changed", [0, 40, 1])] {
         let input = |text: &str| [&change[..], text.as_bytes()].concat();

@@ -1,9 +1,9 @@
-//! Printing gives back what was parsed, and the ways to parse agree.
+//! Printing gives back what was parsed, the ways to parse agree, and so does the crate `spiffe`.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plastron_id::{SpiffeId, SpiffeIdRef, TrustDomain, TrustDomainRef};
+use plastron_id::{MAX_SPIFFE_ID_LEN, SpiffeId, SpiffeIdRef, TrustDomain, TrustDomainRef};
 
 fuzz_target!(|bytes: &[u8]| {
     let borrowed = SpiffeIdRef::parse_bytes(bytes);
@@ -16,6 +16,12 @@ fuzz_target!(|bytes: &[u8]| {
         borrowed.map(SpiffeIdRef::to_owned),
         text.parse::<SpiffeId>()
     );
+    // It has no limit of length, and folds upper case, which is an option here (AMB-01).
+    if text.len() <= MAX_SPIFFE_ID_LEN {
+        let theirs = spiffe::SpiffeId::new(text).map(|id| id.to_string());
+        let ours = SpiffeId::parse_folding_case(text).map(|id| id.to_string());
+        assert_eq!(ours.ok(), theirs.ok());
+    }
     if let Ok(id) = borrowed {
         assert_eq!(id.as_str(), text);
         let (trust_domain, path) = (id.trust_domain(), id.path());

@@ -4,10 +4,11 @@
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use pki_types::UnixTime;
 use plastron_bundle::{Bundle, JwtAuthority, WitAuthority, X509Authority};
 use plastron_keys::rust_crypto::RustCrypto;
-use plastron_keys::{KeyBackend as _, KeyType, Pkcs8Key, PrivateKey};
+use plastron_keys::{JwsAlgorithm, KeyBackend as _, KeyType, Pkcs8Key, PrivateKey};
 use plastron_mint::{
     JwtIssuer, WitIssuer, WorkloadProofRequest, X509Issuer, self_signed_authority,
 };
@@ -71,6 +72,26 @@ impl Authority {
         }
     }
 
+    /// Its certificate.
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    /// The key that it signs certificates with.
+    pub fn key(&self) -> &dyn PrivateKey {
+        &*self.key
+    }
+
+    /// The key that it signs tokens with.
+    pub fn jwt_key(&self) -> &dyn PrivateKey {
+        &*self.jwt_key
+    }
+
+    /// The key of leaves.
+    pub fn leaf_key(&self) -> &dyn PrivateKey {
+        &*self.leaf_key
+    }
+
     /// The certificate of an X509-SVID with this path and these DNS names, unless it may not be made.
     pub fn x509_svid(&self, path: &str, dns_names: &[&str]) -> Option<Vec<u8>> {
         let id = plastron_id::SpiffeId::new(self.bundle.trust_domain(), path).ok()?;
@@ -121,6 +142,45 @@ impl Authority {
     }
 }
 
+/// A certificate that says this, whatever it is, under a true signature.
+pub fn certificate_of(tbs: &[u8], key: &dyn PrivateKey) -> Vec<u8> {
+    let signature = key.sign(tbs).expect("keys in memory sign");
+    let bits = der(0x03, &[&[0], &*signature].concat());
+    let algorithm = key.algorithm().identifier_der();
+    der(0x30, &[tbs, algorithm, &bits].concat())
+}
+
+/// A token that says this, whatever it is, under a true signature.
+pub fn token_of(header: &[u8], claims: &[u8], key: &dyn PrivateKey) -> String {
+    let signed = [header, claims]
+        .map(Base64UrlUnpadded::encode_string)
+        .join(".");
+    let signature = key.sign(signed.as_bytes()).expect("keys in memory sign");
+    let signature = JwsAlgorithm::from_signature_algorithm(key.algorithm())
+        .and_then(|algorithm| algorithm.signature_from_x509(signature).ok())
+        .expect("a key for tokens");
+    format!("{signed}.{}", Base64UrlUnpadded::encode_string(&signature))
+}
+
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let len = content.len().to_be_bytes();
+    let zeros = len.iter().take_while(|byte| **byte == 0).count();
+    let len = &len[zeros..];
+    let mut der = vec![tag];
+    if content.len() >= 0x80 {
+        der.push(0x80 | len.len() as u8);
+    }
+    der.extend(if content.is_empty() { &[0] } else { len });
+    der.extend(content);
+    der
+}
+
+/// The two parts of an input: the first has its length in front, in two bytes.
+pub fn two_parts(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))
+}
+
 /// Where to change what was made, and to what: the first three bytes of an input; the rest is text.
 pub fn change_and_text(bytes: &[u8]) -> Option<(usize, u8, &str)> {
     let (&[high, low, change], text) = bytes.split_first_chunk()?;
@@ -129,7 +189,7 @@ pub fn change_and_text(bytes: &[u8]) -> Option<(usize, u8, &str)> {
 }
 
 /// Numbers that nobody should draw keys from.
-struct Counter(u64);
+pub struct Counter(pub u64);
 
 impl TryRng for Counter {
     type Error = Infallible;
