@@ -157,10 +157,9 @@ impl Answer<Arc<Caller>> for Service {
         caller: &Arc<Arc<Caller>>,
         request: proto::WitsvidRequest,
     ) -> Result<Stream, Refusal> {
-        let wanted = wanted_id(&request.spiffe_id).map_err(|refusal| {
+        let wanted = wanted_id(&request.spiffe_id).inspect_err(|refusal| {
             let caller = &caller.known().fragment;
-            self.0.audit.refused(caller, "FetchWITSVID", &refusal);
-            refusal
+            self.0.audit.refused(caller, "FetchWITSVID", refusal);
         })?;
         let call = Call::WitSvids(wanted.map(SpiffeIdRef::to_owned));
         Stream::open(self.0.clone(), Arc::clone(caller), call).await

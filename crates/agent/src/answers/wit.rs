@@ -44,10 +44,9 @@ impl Desk {
 
     pub(super) fn wit_bundles(&self, federated: &[TrustDomain]) -> Release {
         let own = self.bundle.borrow();
-        let foreign = self.foreign.foreign();
         let federated = federated
             .iter()
-            .filter_map(|name| foreign.get(name.as_ref()));
+            .filter_map(|name| self.foreign.get(name.as_ref()));
         let bundles: BTreeMap<String, String> = federated
             .chain([&*own])
             .map(|bundle| {

@@ -78,16 +78,8 @@ impl fmt::Debug for CallerFragment {
 /// How a record names a credential. Cloning shares the text.
 #[derive(Clone)]
 pub struct CredentialFragment {
-    kind: CredentialKind,
+    kind: &'static str,
     text: Arc<str>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum CredentialKind {
-    X509Svid,
-    JwtSvid,
-    #[cfg(feature = "wit")]
-    WitSvid,
 }
 
 impl CredentialFragment {
@@ -106,7 +98,7 @@ impl CredentialFragment {
         );
         members.time("expires_at", expires_at);
         Self {
-            kind: CredentialKind::X509Svid,
+            kind: "x509_svid",
             text: members.finish(),
         }
     }
@@ -126,7 +118,7 @@ impl CredentialFragment {
         });
         members.time("expires_at", expires_at);
         Self {
-            kind: CredentialKind::JwtSvid,
+            kind: "jwt_svid",
             text: members.finish(),
         }
     }
@@ -138,18 +130,13 @@ impl CredentialFragment {
         members.string("jti", jti);
         members.time("expires_at", expires_at);
         Self {
-            kind: CredentialKind::WitSvid,
+            kind: "wit_svid",
             text: members.finish(),
         }
     }
 
     pub(super) fn kind(&self) -> &'static str {
-        match self.kind {
-            CredentialKind::X509Svid => "x509_svid",
-            CredentialKind::JwtSvid => "jwt_svid",
-            #[cfg(feature = "wit")]
-            CredentialKind::WitSvid => "wit_svid",
-        }
+        self.kind
     }
 
     pub(super) fn as_str(&self) -> &str {
