@@ -16,13 +16,14 @@ use std::time::{Duration, SystemTime};
 use pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use plastron_benches::interleaved::Group;
 use plastron_bundle::certificate::Certificate;
-use plastron_bundle::{Bundle, X509Authority};
+use plastron_bundle::{Bundle, MAX_KEYS, X509Authority};
 use plastron_id::{SpiffeId, TrustDomain};
 use plastron_keys::{KeyBackend as _, KeyType, PrivateKey, rust_crypto};
 use plastron_keys_aws_lc::ALGORITHMS;
 use plastron_mint::{X509Issuer, self_signed_authority};
 use plastron_svid::{PeerRole, VerifiedPaths, X509Verifier};
 use plastron_testing::BACKEND;
+use plastron_testing::raw_certificate::RawCertificate;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 type Algorithms = &'static [&'static dyn SignatureVerificationAlgorithm];
@@ -235,6 +236,26 @@ fn hostile() {
         group = group.row(name, move || {
             let presented: Vec<&[u8]> = presented.iter().map(Vec::as_slice).collect();
             let verdict = verifier.verify(black_box(&presented), bundle, now);
+            verdict.map(|_| ()).unwrap_err()
+        });
+    }
+    group.run();
+
+    // Each could have issued every other, so that there is no end of steps.
+    let key = generate(KeyType::EcP256);
+    let same_name = |_| {
+        let subject = generate(KeyType::EcP256);
+        RawCertificate::authority("a", "a", subject.public_key()).sign(&*key)
+    };
+    let leaf = RawCertificate::leaf(ID, "a", key.public_key()).sign(&*key);
+    let tangle: Vec<Vec<u8>> = [leaf].into_iter().chain((0..15).map(same_name)).collect();
+    let tangle: Vec<&[u8]> = tangle.iter().map(Vec::as_slice).collect();
+    let mut group =
+        Group::new("sixteen certificates of one name against the authorities of the bundle");
+    for authorities in [1, 64, 1024, MAX_KEYS] {
+        let (bundle, now, tangle) = (chain.bundle(authorities), chain.now(), &tangle);
+        group = group.row(format!("{authorities} authorities"), move || {
+            let verdict = verifier.verify(black_box(tangle), &bundle, now);
             verdict.map(|_| ()).unwrap_err()
         });
     }

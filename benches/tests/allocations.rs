@@ -6,7 +6,7 @@ use pki_types::UnixTime;
 use plastron_bundle::{BundleDocument, BundleError, certificate::Certificate};
 use plastron_id::{SpiffeId, SpiffeIdRef};
 use plastron_keys_aws_lc::ALGORITHMS;
-use plastron_svid::{JwtVerifier, X509Verifier};
+use plastron_svid::{JwtVerifier, VerifiedPaths, X509Verifier};
 use plastron_testing::Authority;
 
 #[test]
@@ -21,6 +21,11 @@ fn the_hot_paths_allocate_as_often_as_the_documentation_says() {
     let id = svid.id().as_str();
     let chain = [svid.leaf_der(), authority.certificate()];
 
+    let paths = VerifiedPaths::new(ALGORITHMS, 16);
+    let remembering = X509Verifier::remembering(&paths);
+    // Without the root, since what stands beside the path keeps a chain from being remembered.
+    assert!(remembering.verify(&chain[..1], &bundle, now).is_ok());
+
     for (what, most, work) in [
         (
             "a borrowed ID",
@@ -34,6 +39,9 @@ fn the_hot_paths_allocate_as_often_as_the_documentation_says() {
         ("a verified chain", 0, &|| {
             let verifier = X509Verifier::new(ALGORITHMS);
             verifier.verify(&chain, &bundle, now).is_ok()
+        }),
+        ("a remembered chain", 0, &|| {
+            remembering.verify(&chain[..1], &bundle, now).is_ok()
         }),
         ("a verified token", 1, &|| {
             let verifier = JwtVerifier::new(ALGORITHMS);
