@@ -2,7 +2,7 @@
 
 use plastron_id::{SpiffeIdError, SpiffeIdRef};
 
-/// The rules on a path, one after the other (ID-19 to ID-24).
+/// The rules on a path, one after the other.
 fn is_path(path: &[u8]) -> bool {
     path.is_empty()
         || path[0] == b'/'
