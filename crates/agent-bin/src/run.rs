@@ -328,7 +328,7 @@ fn start_audit(
     metrics: &Metrics,
 ) -> Result<(Audit, Option<AuditThread>), Failure> {
     let Some(audit) = &settings.audit else {
-        return Ok((Audit::off(), None));
+        return Ok((Audit::off(clock.clone()), None));
     };
     let key: Arc<dyn SigningKey> = match data_dir {
         Some(dir) => dir

@@ -138,6 +138,7 @@ impl Agent {
         tasks.spawn(renewer);
         tasks.spawn(expire_entries(core.clone(), entries_changed.clone()));
         Self {
+        tasks.spawn(core.audit.clone().tell_refusals());
             core,
             entries_changed,
             _tasks: tasks,

@@ -34,13 +34,7 @@ mod rfc3339;
 mod verify;
 mod writer;
 
-use std::{
-    fmt, io,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{fmt, io, path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
 
 use plastron_attest::{Facts, Peer, PeerLost};
 use plastron_entry::Selectors;
@@ -51,7 +45,7 @@ use tonic::Code;
 use self::{
     file::HeadFile,
     queue::{Entry, Queue},
-    refusals::{Refusals, Refused},
+    refusals::{Refused, Refusing},
     writer::{Setup, Writer},
 };
 use crate::{Clock, health::Component, metrics::AuditMetrics};
@@ -152,7 +146,7 @@ impl AuditOptions {
         let opened = file::open(&self.file, self.mode)?;
         let shared = Arc::new(Shared {
             queue: Queue::new(self.room, self.metrics.lost.clone()),
-            refusals: Mutex::default(),
+            refusing: Arc::new(Refusing::new(self.clock.clone())),
             clock: self.clock,
         });
         let setup = Setup {
@@ -172,7 +166,10 @@ impl AuditOptions {
             .stack_size(256 << 10)
             .spawn(move || writer.run(&trust_domain))
             .map_err(AuditError::Thread)?;
-        let audit = Audit(Some(shared.clone()));
+        let audit = Audit {
+            refusing: shared.refusing.clone(),
+            shared: Some(shared.clone()),
+        };
         Ok((
             audit,
             AuditThread {
@@ -198,7 +195,7 @@ pub enum AuditError {
 /// What recorders and writer share.
 struct Shared {
     queue: Queue,
-    refusals: Mutex<Refusals>,
+    refusing: Arc<Refusing>,
     clock: Clock,
 }
 
@@ -233,19 +230,34 @@ impl fmt::Debug for AuditThread {
     }
 }
 
-/// Records. Clones record to the same file, and never wait for it.
+/// Records. Clones record to the same file, and never wait for it. Refusals are told in the log too, as often.
 #[derive(Clone)]
-pub struct Audit(Option<Arc<Shared>>);
+pub struct Audit {
+    refusing: Arc<Refusing>,
+    /// `None` where nothing is recorded.
+    shared: Option<Arc<Shared>>,
+}
 
 impl Audit {
-    /// Records nothing.
-    pub const fn off() -> Self {
-        Self(None)
+    /// Records nothing. Refusals are told in the log.
+    pub fn off(clock: Clock) -> Self {
+        Self {
+            refusing: Arc::new(Refusing::new(clock)),
+            shared: None,
+        }
+    }
+
+    /// Tells counted refusals in the log when their time comes, for as long as it is polled. Where they are recorded, the
+    /// thread that does so tells them.
+    pub(crate) async fn tell_refusals(self) {
+        if self.shared.is_none() {
+            self.refusing.tell().await;
+        }
     }
 
     /// Records that a caller was handed a credential.
     pub fn released(&self, caller: &CallerFragment, credential: &CredentialFragment) {
-        let Some(shared) = &self.0 else { return };
+        let Some(shared) = &self.shared else { return };
         shared.queue.push(Entry::Release {
             time: shared.clock.now(),
             caller: caller.clone(),
@@ -255,7 +267,7 @@ impl Audit {
 
     /// Records that an operator has the agent do something.
     pub fn operated(&self, caller: &CallerFragment, call: &'static str) {
-        let Some(shared) = &self.0 else { return };
+        let Some(shared) = &self.shared else { return };
         shared.queue.push(Entry::Note {
             time: shared.clock.now(),
             kind: "operation",
@@ -300,14 +312,14 @@ impl Audit {
 
     /// Goes on in a new file if the old one was renamed: what SIGHUP asks for. Does not wait.
     pub fn reopen(&self) {
-        if let Some(shared) = &self.0 {
+        if let Some(shared) = &self.shared {
             shared.queue.reopen();
         }
     }
 
     /// Waits until all that was recorded before is in the file, or could not be written.
     pub fn flush(&self) {
-        if let Some(shared) = &self.0 {
+        if let Some(shared) = &self.shared {
             shared.queue.flush();
         }
     }
@@ -319,20 +331,15 @@ impl Audit {
         code: Code,
         reason: &str,
     ) {
-        let Some(shared) = &self.0 else { return };
-        let time = shared.clock.now();
+        let time = self.refusing.clock.now();
         let refused = Refused {
             caller: &caller(),
             call,
             code: code_name(code),
             reason,
         };
-        let note = shared
-            .refusals
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .note(&refused, time);
-        if let Some(note) = note {
+        let note = self.refusing.note(&refused, time);
+        if let (Some(note), Some(shared)) = (note, &self.shared) {
             shared.queue.push(Entry::Note {
                 time,
                 kind: "refusal",
@@ -344,7 +351,7 @@ impl Audit {
 
 impl fmt::Debug for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() {
+        f.write_str(if self.shared.is_some() {
             "Audit"
         } else {
             "Audit(off)"

@@ -1,15 +1,19 @@
-//! Refusals of one process: a caller that asks in a loop gets one record a second with a count, not one a try.
+//! Refusals of one process: a caller that asks in a loop gets one record and one line of the log a second with a count, not
+//! one a try.
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
+use tokio::sync::Notify;
+
 use super::record::{CallerFragment, Members};
+use crate::Clock;
 
 /// At most one record of like refusals in this time.
-const WINDOW: Duration = Duration::from_secs(1);
+pub(super) const WINDOW: Duration = Duration::from_secs(1);
 /// Sorts of refusals told apart at a time. Further ones within the window become one record.
 const MOST: usize = 4096;
 
@@ -49,9 +53,81 @@ pub(super) struct Note {
     of: Option<(Like, CallerFragment, Arc<str>)>,
 }
 
+/// What is refused, counted for all who refuse, and told in the log whether or not it is recorded.
+pub(super) struct Refusing {
+    counted: Mutex<Refusals>,
+    pub(super) clock: Clock,
+    /// Notified of what is counted first after a rest.
+    begun: Notify,
+}
+
+impl Refusing {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            counted: Mutex::default(),
+            clock,
+            begun: Notify::new(),
+        }
+    }
+
+    /// Takes a refusal. Returns a record when there is one to write now.
+    pub(super) fn note(&self, refused: &Refused<'_>, now: SystemTime) -> Option<Note> {
+        let (rested, note) = {
+            let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            (counted.is_empty(), counted.note(refused, now))
+        };
+        if rested {
+            self.begun.notify_one();
+        }
+        note.inspect(Note::log)
+    }
+
+    /// The records that are due, and whether more will become so.
+    pub(super) fn due(&self) -> (Vec<Note>, bool) {
+        self.settle(|counted, now| (counted.due(now), !counted.is_empty()))
+    }
+
+    /// Records of all that is not recorded yet.
+    pub(super) fn drain(&self) -> Vec<Note> {
+        self.settle(|counted, now| (counted.drain(now), false)).0
+    }
+
+    fn settle(
+        &self,
+        settle: impl FnOnce(&mut Refusals, SystemTime) -> (Vec<Note>, bool),
+    ) -> (Vec<Note>, bool) {
+        let now = self.clock.now();
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let settled = settle(&mut counted, now);
+        drop(counted);
+        settled.0.iter().for_each(Note::log);
+        settled
+    }
+
+    /// Tells what is due for as long as it is polled, where no thread does that for its records.
+    pub(super) async fn tell(&self) {
+        loop {
+            self.begun.notified().await;
+            loop {
+                tokio::time::sleep(WINDOW).await;
+                if !self.due().1 {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Refusing {
+    /// Tells what is left.
+    fn drop(&mut self) {
+        self.drain();
+    }
+}
+
 /// Counts like refusals, and says when to record them.
 #[derive(Default)]
-pub(super) struct Refusals {
+struct Refusals {
     counted: HashMap<Like, Counted>,
     /// Refusals for which there was no room.
     others: u64,
@@ -59,7 +135,7 @@ pub(super) struct Refusals {
 
 impl Refusals {
     /// Takes a refusal. Returns a record when there is one to write now.
-    pub(super) fn note(&mut self, refused: &Refused<'_>, now: SystemTime) -> Option<Note> {
+    fn note(&mut self, refused: &Refused<'_>, now: SystemTime) -> Option<Note> {
         let Refused {
             caller,
             call,
@@ -98,17 +174,17 @@ impl Refusals {
     }
 
     /// The records that are due at `now`. Forgets what has come to rest.
-    pub(super) fn due(&mut self, now: SystemTime) -> Vec<Note> {
+    fn due(&mut self, now: SystemTime) -> Vec<Note> {
         self.settle(|since| over(since, now), now)
     }
 
     /// Records of all that is not recorded yet.
-    pub(super) fn drain(&mut self, now: SystemTime) -> Vec<Note> {
+    fn drain(&mut self, now: SystemTime) -> Vec<Note> {
         self.settle(|_| true, now)
     }
 
     /// Whether nothing is counted now, so that nothing will become due.
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.counted.is_empty() && self.others == 0
     }
 
@@ -147,7 +223,28 @@ impl Counted {
     }
 }
 
+/// What is said of refusals for which there was no room.
+const OTHERS: &str = "more sorts of refusals at a time than are told apart";
+
 impl Note {
+    /// The line of the log. The words hold nothing of a credential: who refuses says which rule was broken.
+    fn log(&self) {
+        let count = self.count;
+        match &self.of {
+            Some((like, _, reason)) => {
+                let Like {
+                    pid,
+                    uid,
+                    call,
+                    code,
+                } = *like;
+                let pid = (pid != 0).then_some(pid);
+                tracing::warn!(uid, pid, call, code, reason = &**reason, count, "refused");
+            }
+            None => tracing::warn!(reason = OTHERS, count, "refused"),
+        }
+    }
+
     /// The record's body.
     pub(super) fn body(&self) -> String {
         let mut members = Members::default();
@@ -156,10 +253,7 @@ impl Note {
             members.string("code", like.code);
             members.string("reason", reason);
         } else {
-            members.string(
-                "reason",
-                "more sorts of refusals at a time than are told apart",
-            );
+            members.string("reason", OTHERS);
         }
         members.number("count", self.count.into());
         let members = members.finish();
@@ -293,5 +387,21 @@ mod tests {
             refusals.note(&refused(&caller, "c"), at(millis));
         }
         assert_eq!(refusals.drain(at(10)).iter().map(count).sum::<u64>(), 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_record_what_is_counted_is_told_all_the_same() {
+        let start = tokio::time::Instant::now();
+        let refusing = Refusing::new(Clock::from_fn(move || START + start.elapsed()));
+        let caller = caller(7);
+        for _ in 0..3 {
+            for _ in 0..10 {
+                refusing.note(&refused(&caller, "c"), refusing.clock.now());
+            }
+            assert!(!refusing.counted.lock().unwrap().is_empty());
+            let told = tokio::time::timeout(4 * WINDOW, refusing.tell()).await;
+            assert!(told.is_err(), "it waits for more");
+            assert!(refusing.counted.lock().unwrap().is_empty());
+        }
     }
 }

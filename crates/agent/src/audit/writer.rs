@@ -4,7 +4,7 @@ use std::{
     error::Error,
     io,
     path::PathBuf,
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,7 @@ use super::{
     file::{self, HeadFile, Opened},
     queue::Entry,
     record::Members,
+    refusals::WINDOW,
 };
 use crate::{health::Component, held_file::HeldFile, metrics::AuditMetrics};
 
@@ -26,8 +27,6 @@ use crate::{health::Component, held_file::HeldFile, metrics::AuditMetrics};
 const CHUNK: usize = 32 << 10;
 /// How long after a failure writing is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often counted refusals are looked at, while there are some.
-const REFUSALS: Duration = Duration::from_secs(1);
 
 /// What the writer works with; see [`super::AuditOptions`].
 pub(super) struct Setup {
@@ -158,7 +157,7 @@ impl Writer {
 
             let now = Instant::now();
             if orders.lost > 0 || self.waiting.iter().any(Entry::is_refusal) {
-                self.refusals_due.get_or_insert(now + REFUSALS);
+                self.refusals_due.get_or_insert(now + WINDOW);
             }
             if self.refusals_due.is_some_and(|due| due <= now) {
                 self.count_refusals(now);
@@ -212,12 +211,7 @@ impl Writer {
 
     /// Writes all that is left, if it can.
     fn end(&mut self, now: Instant) {
-        let rest = self
-            .shared
-            .refusals
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(self.shared.clock.now());
+        let rest = self.shared.refusing.drain();
         if self.failing.is_none() {
             let orders = self.shared.queue.take(&mut self.waiting, false, None);
             self.lost += orders.lost;
@@ -255,15 +249,8 @@ impl Writer {
 
     /// Records the refusals that were only counted.
     fn count_refusals(&mut self, now: Instant) {
-        let time = self.shared.clock.now();
-        let mut refusals = self
-            .shared
-            .refusals
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let due = refusals.due(time);
-        self.refusals_due = (!refusals.is_empty()).then_some(now + REFUSALS);
-        drop(refusals);
+        let (due, more) = self.shared.refusing.due();
+        self.refusals_due = more.then_some(now + WINDOW);
         for refusals in due {
             self.note("refusal", &[&refusals.body()]);
         }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use plastron_agent::{
+    Clock,
     audit::{
         Audit, AuditError, AuditFileError, AuditOptions, Note, Place, Problem, Remark, Verify,
     },
@@ -441,8 +442,8 @@ fn what_cannot_be_an_audit_file_is_an_error_at_start() {
 }
 
 #[test]
-fn an_audit_that_is_off_costs_nothing_and_waits_for_nothing() {
-    let audit = Audit::off();
+fn an_audit_that_is_off_records_nothing_and_waits_for_nothing() {
+    let audit = Audit::off(Clock::system());
     audit.released(&caller(1), &credential(1));
     audit.refused(&caller(1), "connect", &Refusal::unavailable("no"));
     audit.reopen();

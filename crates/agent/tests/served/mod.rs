@@ -61,7 +61,7 @@ impl Default for Different {
         Self {
             settings: Settings::new("example.org".parse().unwrap()),
             policy: Policy::default(),
-            audit: Audit::off(),
+            audit: Audit::off(Clock::system()),
             foreign: BundleSet::new(),
             keys: Arc::new(AwsLc),
             attestors: Vec::new(),
