@@ -7,7 +7,7 @@ mod reload;
 mod systemd;
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     error::Error,
     io,
     net::SocketAddr,
@@ -200,12 +200,15 @@ impl Assembled {
         // Everything that runs beside serving ends when this is dropped.
         let mut beside = JoinSet::new();
         beside.spawn(self.authority.run());
-        for address in http_addresses(&self.settings) {
+        for (address, (health, metrics)) in http_addresses(&self.settings) {
             let server = HealthServer::bind(address)
                 .await
                 .map_err(|error| failed("health and metrics", &error))?;
-            tracing::info!(%address, "health and metrics");
-            beside.spawn(server.serve(self.health.clone(), self.metrics.clone()));
+            tracing::info!(%address, health, metrics, "over HTTP");
+            beside.spawn(server.serve(
+                health.then(|| self.health.clone()),
+                metrics.then(|| self.metrics.clone()),
+            ));
         }
         if let Some(interval) = systemd::watchdog_interval() {
             beside.spawn(systemd::watchdog(interval));
@@ -452,13 +455,16 @@ fn limits(settings: &Settings) -> Limits {
     limits
 }
 
-/// Health and metrics are one server; it listens twice where they have different addresses.
-fn http_addresses(settings: &Settings) -> BTreeSet<SocketAddr> {
-    settings
-        .health
-        .into_iter()
-        .chain(settings.metrics)
-        .collect()
+/// Where health and metrics are served. One address may have both.
+fn http_addresses(settings: &Settings) -> BTreeMap<SocketAddr, (bool, bool)> {
+    let mut addresses = BTreeMap::<_, (bool, bool)>::new();
+    if let Some(address) = settings.health {
+        addresses.entry(address).or_default().0 = true;
+    }
+    if let Some(address) = settings.metrics {
+        addresses.entry(address).or_default().1 = true;
+    }
+    addresses
 }
 
 /// Completes when the process is told to stop.

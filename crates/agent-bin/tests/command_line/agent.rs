@@ -323,7 +323,10 @@ fn health_and_metrics_are_served_where_it_was_said() {
         .local_addr()
         .unwrap()
         .port();
-    let agent = Scene::new(&format!("[health]\nlisten = \"127.0.0.1:{port}\"\n")).start();
+    let agent = Scene::new(&format!(
+        "[health]\nlisten = \"127.0.0.1:{port}\"\n[metrics]\nlisten = \"127.0.0.1:{port}\"\n"
+    ))
+    .start();
     let get = |path: &str| {
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
         write!(

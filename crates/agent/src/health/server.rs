@@ -36,7 +36,7 @@ const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Answers `GET /live`, `/ready` and `/metrics` on a loopback address. Each connection is one request.
+/// Answers `GET /live` and `/ready`, `/metrics`, or all three on a loopback address. Each connection is one request.
 ///
 /// `/live` is 200 as long as anybody answers. `/ready` is 200 when the agent serves and 503 when it does not, with what is
 /// wrong as JSON either way. Nothing here is secret from the users of the machine, or can be changed.
@@ -94,8 +94,8 @@ impl HealthServer {
         self.listener.local_addr()
     }
 
-    /// Answers until it is dropped.
-    pub async fn serve(self, health: Arc<Health>, metrics: Arc<Metrics>) {
+    /// Answers until it is dropped, for what is given.
+    pub async fn serve(self, health: Option<Arc<Health>>, metrics: Option<Arc<Metrics>>) {
         let mut connections = JoinSet::new();
         let mut oldest_first = VecDeque::<AbortHandle>::new();
         loop {
@@ -123,9 +123,9 @@ impl HealthServer {
     }
 }
 
-async fn answer(stream: TcpStream, health: Arc<Health>, metrics: Arc<Metrics>) {
+async fn answer(stream: TcpStream, health: Option<Arc<Health>>, metrics: Option<Arc<Metrics>>) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = respond(&request, &health, &metrics);
+        let response = respond(&request, health.as_deref(), metrics.as_deref());
         async move { Ok::<_, Infallible>(response) }
     });
     let outcome = http1::Builder::new()
@@ -142,8 +142,8 @@ async fn answer(stream: TcpStream, health: Arc<Health>, metrics: Arc<Metrics>) {
 
 fn respond(
     request: &Request<Incoming>,
-    health: &Health,
-    metrics: &Metrics,
+    health: Option<&Health>,
+    metrics: Option<&Metrics>,
 ) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = plain(
@@ -156,15 +156,22 @@ fn respond(
             .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    match request.uri().path() {
-        "/live" => plain(StatusCode::OK, JSON, "{\"status\":\"live\"}\n".into()),
-        "/ready" => ready(health),
-        "/metrics" => plain(StatusCode::OK, OPEN_METRICS, metrics.encode()),
-        _ => plain(
-            StatusCode::NOT_FOUND,
-            TEXT,
-            "try /live, /ready or /metrics\n".into(),
-        ),
+    route(request.uri().path(), health, metrics)
+}
+
+fn route(path: &str, health: Option<&Health>, metrics: Option<&Metrics>) -> Response<Full<Bytes>> {
+    match (path, health, metrics) {
+        ("/live", Some(_), _) => plain(StatusCode::OK, JSON, "{\"status\":\"live\"}\n".into()),
+        ("/ready", Some(health), _) => ready(health),
+        ("/metrics", _, Some(metrics)) => plain(StatusCode::OK, OPEN_METRICS, metrics.encode()),
+        (_, health, metrics) => {
+            let there = match (health, metrics) {
+                (Some(_), None) => "/live or /ready",
+                (None, _) => "/metrics",
+                (Some(_), Some(_)) => "/live, /ready or /metrics",
+            };
+            plain(StatusCode::NOT_FOUND, TEXT, format!("try {there}\n"))
+        }
     }
 }
 
@@ -216,7 +223,7 @@ mod tests {
         server.within = within;
         let address = server.address().unwrap();
         let mut tasks = JoinSet::new();
-        tasks.spawn(server.serve(health.clone(), metrics));
+        tasks.spawn(server.serve(Some(health.clone()), Some(metrics)));
         Served {
             address,
             health,
@@ -287,6 +294,24 @@ mod tests {
         )
         .await;
         assert!(code == 200 && response.ends_with("\r\n\r\n"), "{response}");
+    }
+
+    #[test]
+    fn each_is_answered_where_it_was_asked_for_alone() {
+        let health = Health::new();
+        let metrics = Metrics::new("example.org", std::time::SystemTime::UNIX_EPOCH);
+        let code = |path: &str, health, metrics| route(path, health, metrics).status().as_u16();
+        for (path, of_health, of_metrics) in [
+            ("/live", 200, 404),
+            ("/ready", 200, 404),
+            ("/metrics", 404, 200),
+        ] {
+            let seen = (
+                code(path, Some(&health), None),
+                code(path, None, Some(&metrics)),
+            );
+            assert_eq!(seen, (of_health, of_metrics), "{path}");
+        }
     }
 
     #[tokio::test]
