@@ -112,6 +112,7 @@ impl Agent {
         let (jwt, renewer) = JwtCache::new(&settings, clock.clone(), upstream.clone());
         metrics.watch(counts, jwt.clone());
         let core = Arc::new(Core {
+        metrics.limitations(&blind_spots);
             callers: Callers::new(
                 attestors,
                 settings.attestation_timeout,

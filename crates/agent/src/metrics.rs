@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use plastron_attest::Missing;
 use plastron_workload_api::Stats;
 use prometheus_client::{
     encoding::text,
@@ -147,6 +148,12 @@ impl Metrics {
         let _ = self.sources.jwt.set(jwt);
     }
 
+    /// Shows what the attestors cannot see here from now on.
+    pub(crate) fn limitations(&self, blind_spots: &[Missing]) {
+        let names = blind_spots.iter().map(|missing| missing.what).collect();
+        let _ = self.sources.limitations.set(names);
+    }
+
     /// Shows what the server counts from now on.
     pub(crate) fn serve(&self, stats: Arc<Stats>) {
         let _ = self.sources.server.set(stats);
@@ -229,6 +236,10 @@ mod tests {
         metrics.watch_upstream(Arc::new(upstream.clone()));
         metrics.watch_health(health.clone());
         metrics.serve(Arc::new(Stats::default()));
+        metrics.limitations(&[Missing {
+            what: "no_ptrace",
+            why: "no CAP_SYS_PTRACE".into(),
+        }]);
         metrics.attested(metrics.attestation_started(), true);
         metrics.attested(metrics.attestation_started(), false);
         metrics.attested(metrics.attestation_started(), true);
@@ -273,6 +284,7 @@ mod tests {
                 1_800_086_400.0,
             ),
             ("plastron_agent_bundle_sequence", 1.0),
+            ("plastron_agent_limitation{name=\"no_ptrace\"}", 1.0),
             ("plastron_agent_ready", 0.0),
             ("plastron_agent_problems", 2.0),
             ("plastron_agent_reload_ok", 0.0),

@@ -30,6 +30,7 @@ pub(super) struct Sources {
     pub(super) jwt: OnceLock<Arc<JwtCache>>,
     pub(super) upstream: OnceLock<Arc<dyn Upstream>>,
     pub(super) health: OnceLock<Arc<Health>>,
+    pub(super) limitations: OnceLock<Vec<&'static str>>,
 }
 
 impl fmt::Debug for Sources {
@@ -52,6 +53,14 @@ impl Collector for Sources {
         }
         if let Some(health) = self.health.get() {
             standing(&mut page, health)?;
+        }
+        if let Some(limitations) = self.limitations.get() {
+            let each = limitations.iter().map(|name| ([("name", *name)], 1.0));
+            page.gauges(
+                "limitation",
+                "1 for what is out of the attestors' sight",
+                each,
+            )?;
         }
         Ok(())
     }
