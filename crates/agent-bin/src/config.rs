@@ -212,7 +212,7 @@ fn settings(
     if trust_domain.is_none() && values.place("trust_domain").is_none() {
         findings.add(
             Severity::Error,
-            Place::File,
+            Place::Line(1),
             Wrong::new(
                 "trust_domain is missing",
                 "write trust_domain = \"example.org\" at the top of the file",

@@ -164,7 +164,7 @@ fn what_cannot_be_in_force_changes_nothing_and_is_said() {
             good.replace("agent.sock", "other.sock"),
             "workload_api.socket has changed and cannot change while the agent runs: restart",
         ),
-        (String::new(), "trust_domain is missing"),
+        (String::new(), "agent.toml:1: trust_domain is missing"),
     ] {
         Way::RenamedOver.write(&file, &change);
         let status = agent.wait_for_reload();

@@ -25,7 +25,7 @@ fn what_is_wrong_is_said_with_its_line_and_what_to_write() {
     for (text, want) in [
         (
             String::new(),
-            "agent.toml: error: trust_domain is missing\n    write trust_domain = \"example.org\" at the top of the file\n",
+            "agent.toml:1: error: trust_domain is missing\n    write trust_domain = \"example.org\" at the top of the file\n",
         ),
         (
             "trust_domain = \"Example.org:8443\"\n".to_owned(),
