@@ -16,7 +16,7 @@ use clap::{
 use plastron_svid::{MAX_LEEWAY, PeerRole};
 
 use crate::{
-    commands::svid::unjudged,
+    commands::{api, svid},
     config::{Given, KEYS, Place},
     report::{Failure, Format},
 };
@@ -442,10 +442,14 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> Failure {
     let message = text.split("\n\n").next().unwrap_or_default();
     let message = message.strip_prefix("error: ").unwrap_or(message);
     let failure = Failure::cannot_tell(message).hint("see --help");
-    let mut words = arguments.iter();
-    let is_verify = words.any(|word| word == "svid") && words.any(|word| word == "verify");
-    if is_verify {
-        failure.members(unjudged(None))
+    let is = |command: [&str; 2]| {
+        let mut words = arguments.iter();
+        command.iter().all(|name| words.any(|word| word == name))
+    };
+    if is(["svid", "verify"]) {
+        failure.members(svid::unjudged(None))
+    } else if is(["api", "validate"]) {
+        failure.members(api::unjudged())
     } else {
         failure
     }

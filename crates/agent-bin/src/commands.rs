@@ -1,6 +1,6 @@
 //! The commands, one module each. A command turns what it was given into a [`Report`]; printing it is up to `main`.
 
-mod api;
+pub(crate) mod api;
 mod audit;
 mod authority;
 mod bundle;

@@ -33,7 +33,9 @@ pub(super) async fn run(command: Api, format: Format) -> Result<Report, Failure>
             audience,
             token,
             agent,
-        }) => validate(audience, token, &agent).await,
+        }) => validate(audience, token, &agent)
+            .await
+            .map_err(|failure| failure.members(unjudged())),
         Api::Watch { kind, agent } => watch(kind, &agent, format).await,
     }
 }
@@ -153,6 +155,11 @@ async fn validate(audience: String, token: String, agent: &cli::Agent) -> Result
             )
         }
     })
+}
+
+/// What programs find beside the error where nothing was judged.
+pub(crate) fn unjudged() -> Value {
+    json!({ "valid": null, "spiffe_id": null, "claims": null })
 }
 
 fn validation(valid: bool, spiffe_id: Value, claims: Value, error: Value) -> Value {
