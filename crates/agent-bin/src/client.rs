@@ -16,13 +16,11 @@ use tonic::{
 use tower::service_fn;
 
 use crate::{
+    busy::A_MOMENT,
     cli, config,
     report::Failure,
     socket::{self, Address},
 };
-
-/// After so long, a command says what it waits for.
-const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// A connection to an agent.
 #[derive(Debug)]

@@ -20,6 +20,7 @@ use std::{
 };
 
 use crate::{
+    busy::Busy,
     cli::{self, Command},
     report::{Failure, Format, Report},
     run,
@@ -72,7 +73,9 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let source: io::Result<Box<dyn io::Read>> = if path == Path::new("-") {
         Ok(Box::new(io::stdin()))
+    let mut busy = None;
     } else {
+        busy = Some(Busy::with("reading the standard input"));
         fs::File::open(path).map(|file| Box::new(file) as _)
     };
     source
@@ -84,3 +87,4 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         .map_err(|error| Failure::file(path, "read", &error))?;
     Ok(bytes)
 }
+    drop(busy);

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod bundle_file;
+mod busy;
 mod calendar;
 mod cli;
 mod client;

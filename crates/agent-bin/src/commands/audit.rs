@@ -8,7 +8,10 @@ use plastron_keys_aws_lc::AwsLc;
 use serde_json::{Value, json};
 
 use super::read;
-use crate::report::{Failure, Report, plural};
+use crate::{
+    busy::Busy,
+    report::{Failure, Report, plural},
+};
 
 pub(super) fn verify(
     files: &[PathBuf],
@@ -29,6 +32,10 @@ pub(super) fn verify(
         // To name the file that is not there; the check itself says only that one is not.
         std::fs::metadata(path).map_err(|error| Failure::file(path, "read", &error))?;
     }
+    let _busy = Busy::with(format!(
+        "verifying {}",
+        plural(files.len(), "audit file", "audit files")
+    ));
     let found = verify.files(files).map_err(|error| {
         Failure::cannot_tell(format!("the audit files cannot be read: {error}"))
     })?;

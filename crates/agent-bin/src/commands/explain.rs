@@ -11,6 +11,7 @@ use plastron_wire::agent::v1::{
 use serde_json::{Value, json};
 
 use crate::{
+    busy::Busy,
     calendar::now,
     cli,
     client::{Client, with_header},
@@ -57,6 +58,7 @@ async fn by_configuration(pid: i32, file: &Path) -> Result<ExplainResponse, Fail
     let unseen = |error: &dyn std::fmt::Display| {
         Failure::cannot_tell(format!("process {pid} cannot be looked at: {error}"))
     };
+    let _busy = Busy::with(format!("looking at process {pid}"));
     let peer = Processes::default()
         .peer_of_pid(pid)
         .map_err(|error| unseen(&error))?;
