@@ -32,6 +32,8 @@ pub(crate) struct Watcher {
     by_path: HashMap<PathBuf, i32>,
     /// What was read and not told yet, and by which watch.
     news: BTreeMap<PathBuf, (News, i32)>,
+    /// A folder that cannot be watched, and why.
+    unwatched: Option<(PathBuf, io::Error)>,
 }
 
 /// A watched folder: which names in it matter, and to which files.
@@ -69,6 +71,7 @@ impl Watcher {
             folders: HashMap::new(),
             by_path: HashMap::new(),
             news: BTreeMap::new(),
+            unwatched: None,
         };
         watcher.set(files);
         Ok(watcher)
@@ -86,31 +89,37 @@ impl Watcher {
     /// Waits until some of the files are other than they were, and says which. Dropping the future loses nothing.
     ///
     /// What changes between two calls is told by the later one.
-    pub(crate) async fn changed(&mut self) -> BTreeSet<PathBuf> {
+    ///
+    /// # Errors
+    ///
+    /// Events cannot be read: nothing more will be told.
+    pub(crate) async fn changed(&mut self) -> io::Result<BTreeSet<PathBuf>> {
         loop {
-            self.next_events().await;
+            self.read_events().await?;
             if !self.news.is_empty() {
                 // Give what was moved away the time to be replaced.
                 let replaced = async {
                     while self.news.values().all(|(what, _)| *what == News::Gone) {
-                        self.next_events().await;
+                        self.read_events().await?;
                     }
+                    io::Result::Ok(())
                 };
-                let _ = tokio::time::timeout(AWAY, replaced).await;
+                if let Ok(outcome) = tokio::time::timeout(AWAY, replaced).await {
+                    outcome?;
+                }
                 self.resolve();
-                return std::mem::take(&mut self.news).into_keys().collect();
+                return Ok(std::mem::take(&mut self.news).into_keys().collect());
             }
         }
     }
 
-    /// Waits for events and takes in all there are.
-    async fn next_events(&mut self) {
-        if self.read_events().await.is_err() {
-            // Nothing more will be told. SIGHUP still works.
-            std::future::pending::<()>().await;
-        }
+    /// A folder that cannot be watched, so that what changes in it will not be told, and why.
+    pub(crate) fn unwatched(&self) -> Option<(&Path, &io::Error)> {
+        let (folder, error) = self.unwatched.as_ref()?;
+        Some((folder, error))
     }
 
+    /// Waits for events and takes in all there are.
     async fn read_events(&mut self) -> io::Result<()> {
         let mut ready = self.inotify.readable().await?;
         let mut buffer = [MaybeUninit::uninit(); 4096];
@@ -191,6 +200,7 @@ impl Watcher {
                     .insert(file.clone());
             }
         }
+        self.unwatched = None;
         let gone: Vec<_> = self
             .by_path
             .iter()
@@ -212,14 +222,17 @@ impl Watcher {
                 | WatchFlags::MOVE_SELF
                 | WatchFlags::ONLYDIR;
             // Asked for again even when it is watched: another folder may stand at the path by now.
-            if let Ok(watch) = inotify::add_watch(self.inotify.get_ref(), &path, flags) {
-                if let Some(before) = self.by_path.insert(path.clone(), watch)
-                    && before != watch
-                {
-                    self.folders.remove(&before);
-                    let _ = inotify::remove_watch(self.inotify.get_ref(), before);
+            match inotify::add_watch(self.inotify.get_ref(), &path, flags) {
+                Ok(watch) => {
+                    if let Some(before) = self.by_path.insert(path.clone(), watch)
+                        && before != watch
+                    {
+                        self.folders.remove(&before);
+                        let _ = inotify::remove_watch(self.inotify.get_ref(), before);
+                    }
+                    self.folders.insert(watch, Folder { path, names });
                 }
-                self.folders.insert(watch, Folder { path, names });
+                Err(error) => self.unwatched = Some((path, error.into())),
             }
         }
     }
@@ -324,6 +337,7 @@ mod tests {
         tokio::time::timeout(SOON, watcher.changed())
             .await
             .expect("a change is told")
+            .unwrap()
     }
 
     /// What was told of `change`, which is the first thing that is: reading, or other files, are not.
@@ -419,7 +433,7 @@ mod tests {
         fs::rename(&file, scene.path("agent.toml~")).unwrap();
         let waiting = tokio::time::timeout(SOON, watcher.changed());
         let (changed, ()) = tokio::join!(waiting, async { fs::write(&file, "two").unwrap() });
-        assert_eq!(changed.unwrap(), BTreeSet::from([file.clone()]));
+        assert_eq!(changed.unwrap().unwrap(), BTreeSet::from([file.clone()]));
         assert_eq!(
             fs::read_to_string(&file).unwrap(),
             "two",

@@ -1,7 +1,6 @@
 //! Puts a changed configuration in force while the agent runs: all of it, or nothing.
 
 use std::{
-    collections::BTreeSet,
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -11,7 +10,7 @@ use std::{
 use plastron_agent::{
     Agent, Registry,
     audit::Audit,
-    health::{self, Health},
+    health::{self, Component, Health},
 };
 use plastron_attest_unix::release_free_memory;
 use plastron_entry::RegistrationEntry;
@@ -68,6 +67,8 @@ pub(super) struct Reloader {
     running: Running,
     hangup: Signal,
     watcher: Option<Watcher>,
+    /// Whether files are watched.
+    watching: Component,
     /// The file was changed since it was read first.
     stale: bool,
 }
@@ -96,16 +97,12 @@ impl Reloader {
             registry,
             lint: Some(lint),
             foreign: Arc::new(Mutex::new(foreign)),
+            watching: running.health.component("files"),
             running,
             hangup: signal(SignalKind::hangup())?,
             watcher: None,
         };
-        match Watcher::new(reloader.files()) {
-            Ok(watcher) => reloader.watcher = Some(watcher),
-            Err(error) => {
-                tracing::warn!(%error, "files cannot be watched; send SIGHUP after a change");
-            }
-        }
+        reloader.watch();
         reloader.stale = Seen::of(&reloader.file) != seen;
         Ok(reloader)
     }
@@ -122,20 +119,54 @@ impl Reloader {
             let changed = async {
                 match &mut self.watcher {
                     Some(watcher) => watcher.changed().await,
-                    None => std::future::pending::<BTreeSet<PathBuf>>().await,
+                    None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                files = changed => {
-                    tracing::debug!(?files, "changed");
-                    if files.contains(&self.file) { self.reload().await } else { self.read_bundles().await }
-                }
+                changed = changed => match changed {
+                    Ok(files) => {
+                        tracing::debug!(?files, "changed");
+                        if files.contains(&self.file) { self.reload().await } else { self.read_bundles().await }
+                        self.tell_watching();
+                    }
+                    Err(error) => {
+                        self.watcher = None;
+                        self.unwatched("files", &error);
+                    }
+                },
                 _ = self.hangup.recv() => {
                     self.running.audit.reopen();
                     self.reload().await;
                 }
             }
         }
+    }
+
+    /// Watches the files that are read now, from now on.
+    fn watch(&mut self) {
+        let files = self.files();
+        match &mut self.watcher {
+            Some(watcher) => watcher.set(files),
+            None => match Watcher::new(files) {
+                Ok(watcher) => self.watcher = Some(watcher),
+                Err(error) => return self.unwatched("files", &error),
+            },
+        }
+        self.tell_watching();
+    }
+
+    /// Says whether all that is to be watched is.
+    fn tell_watching(&self) {
+        match self.watcher.as_ref().and_then(Watcher::unwatched) {
+            Some((folder, error)) => self.unwatched(&folder.display().to_string(), error),
+            None => self.watching.ok(),
+        }
+    }
+
+    fn unwatched(&self, what: &str, error: &io::Error) {
+        let words = format!("{what} cannot be watched: {error}; send SIGHUP after a change");
+        tracing::warn!("{words}");
+        self.watching.degraded(words);
     }
 
     /// What is watched.
@@ -219,10 +250,7 @@ impl Reloader {
             .logging
             .set_level(next.settings.log.level.clone());
         (self.settings, self.lint) = (Arc::new(next.settings), Some(next.lint));
-        let files = self.files();
-        if let Some(watcher) = &mut self.watcher {
-            watcher.set(files);
-        }
+        self.watch();
         unused
     }
 
