@@ -7,13 +7,13 @@ use std::{
 
 use pki_types::UnixTime;
 use plastron_attest::{Missing, WorkloadAttestor};
-use plastron_attest_unix::{Processes, UnixConnection, UnixListener};
+use plastron_attest_unix::{Processes, UnixListener};
 use plastron_keys::KeyBackend;
 use plastron_wire::agent::v1 as proto;
 use plastron_wire::agent::v1::agent_server::AgentServer;
-use plastron_workload_api::{Accept, FIRST_ANSWER, Limits, Server};
+use plastron_workload_api::{Limits, Server};
 use tokio::{
-    sync::Notify,
+    sync::{Notify, watch},
     task::{JoinSet, yield_now},
 };
 
@@ -25,6 +25,7 @@ use crate::{
     callers::{AT_ONCE, Caller, Callers},
     clock::Clock,
     health::Health,
+    incoming::Incoming,
     jwt::JwtCache,
     memory,
     metrics::Metrics,
@@ -111,8 +112,8 @@ impl Agent {
         );
         let (jwt, renewer) = JwtCache::new(&settings, clock.clone(), upstream.clone());
         metrics.watch(counts, jwt.clone());
-        let core = Arc::new(Core {
         metrics.limitations(&blind_spots);
+        let core = Arc::new(Core {
             callers: Callers::new(
                 attestors,
                 settings.attestation_timeout,
@@ -137,9 +138,9 @@ impl Agent {
         let mut tasks = JoinSet::new();
         tasks.spawn(desk.run());
         tasks.spawn(renewer);
+        tasks.spawn(core.audit.clone().tell_refusals());
         tasks.spawn(expire_entries(core.clone(), entries_changed.clone()));
         Self {
-        tasks.spawn(core.audit.clone().tell_refusals());
             core,
             entries_changed,
             _tasks: tasks,
@@ -178,21 +179,13 @@ impl Agent {
             .service(admin, proto::FILE_DESCRIPTOR_SET);
         self.core.metrics.serve(server.stats());
         let giving_back = memory::give_back(self.core.clone(), server.stats());
+        let telling = tell_readiness(self.core.health.ready(), server.health());
+        let incoming = Incoming::new(listener, self.core.health.component("listener"));
         tokio::select! {
-            () = server.serve(Incoming(listener), shutdown) => {}
+            () = server.serve(incoming, shutdown) => {}
             () = giving_back => {}
+            () = telling => {}
         }
-    }
-}
-
-/// Connections as the server takes them.
-struct Incoming(UnixListener);
-
-impl Accept for Incoming {
-    type Connection = UnixConnection;
-
-    async fn accept(&mut self) -> std::io::Result<UnixConnection> {
-        Ok(self.0.accept().await?.answered_by(&FIRST_ANSWER))
     }
 }
 
@@ -224,6 +217,17 @@ impl Core {
                 }
             }
         });
+    }
+}
+
+/// Tells by gRPC health whether the agent is ready, now and as that changes.
+async fn tell_readiness(mut ready: watch::Receiver<bool>, health: plastron_workload_api::Health) {
+    loop {
+        let serves = *ready.borrow_and_update();
+        health.set_serving(serves).await;
+        if ready.changed().await.is_err() {
+            return std::future::pending().await;
+        }
     }
 }
 

@@ -13,15 +13,18 @@ use std::{
     time::SystemTime,
 };
 
+use tokio::sync::watch;
+
 pub use self::server::{HealthServer, HealthServerError};
 
 /// What the parts of an agent say of themselves.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Health(Arc<Mutex<State>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     conditions: BTreeMap<&'static str, Condition>,
+    ready: watch::Sender<bool>,
     reload: Option<Reload>,
     reloads: Reloads,
 }
@@ -70,9 +73,14 @@ impl Health {
         Self::default()
     }
 
+    /// Whether the agent is ready, now and as that changes.
+    pub fn ready(&self) -> watch::Receiver<bool> {
+        self.lock().ready.subscribe()
+    }
+
     /// A part that says how it is. Until it does, the agent is not ready.
     pub fn component(&self, name: &'static str) -> Component {
-        self.lock().conditions.insert(name, Condition::Starting);
+        self.lock().set(name, Condition::Starting);
         Component {
             name,
             state: self.0.clone(),
@@ -94,20 +102,14 @@ impl Health {
     /// How the agent stands.
     pub fn standing(&self) -> Standing {
         let state = self.lock();
-        let mut ready = true;
         let mut problems = Vec::new();
         for (name, condition) in &state.conditions {
             match condition {
                 Condition::Works => {}
-                Condition::Degraded(what) => problems.push(format!("{name}: {what}")),
-                Condition::Failed(what) => {
-                    ready = false;
+                Condition::Degraded(what) | Condition::Failed(what) => {
                     problems.push(format!("{name}: {what}"));
                 }
-                Condition::Starting => {
-                    ready = false;
-                    problems.push(format!("{name}: not started yet"));
-                }
+                Condition::Starting => problems.push(format!("{name}: not started yet")),
             }
         }
         let reload = state.reload.clone();
@@ -115,7 +117,7 @@ impl Health {
             problems.push(format!("configuration: not in force: {error}"));
         }
         Standing {
-            ready,
+            ready: *state.ready.borrow(),
             problems,
             reload,
         }
@@ -127,6 +129,27 @@ impl Health {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.0)
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(State {
+            conditions: BTreeMap::new(),
+            ready: watch::Sender::new(true),
+            reload: None,
+            reloads: Reloads::default(),
+        })))
+    }
+}
+
+impl State {
+    fn set(&mut self, name: &'static str, condition: Condition) {
+        self.conditions.insert(name, condition);
+        let serves = |condition| matches!(condition, &Condition::Works | &Condition::Degraded(_));
+        let ready = self.conditions.values().all(serves);
+        self.ready
+            .send_if_modified(|before| std::mem::replace(before, ready) != ready);
     }
 }
 
@@ -154,7 +177,7 @@ impl Component {
     }
 
     fn set(&self, condition: Condition) {
-        lock(&self.state).conditions.insert(self.name, condition);
+        lock(&self.state).set(self.name, condition);
     }
 }
 
@@ -165,7 +188,7 @@ impl fmt::Debug for Component {
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    // Every change is one assignment.
+    // Nothing that holds the lock leaves the state half changed.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -198,7 +221,12 @@ mod tests {
             standing(),
             (true, vec!["audit: no space left on device".into()])
         );
+        let mut ready = health.ready();
+        assert!(*ready.borrow_and_update());
+        audit.degraded("no space left on device");
+        assert!(!ready.has_changed().unwrap(), "it serves as before");
         listener.failed("socket is gone");
+        assert!(!*ready.borrow_and_update());
         assert_eq!(
             standing(),
             (

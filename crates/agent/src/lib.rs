@@ -20,6 +20,7 @@ mod callers;
 mod clock;
 pub mod health;
 mod held_file;
+mod incoming;
 mod jwt;
 pub mod key_store;
 mod memory;

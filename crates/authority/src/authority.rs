@@ -273,6 +273,11 @@ impl Authority {
         all.min().expect("there are kinds")
     }
 
+    /// Until when it can sign X.509-SVIDs and JWT-SVIDs with the keys that are active. `None` when it never could.
+    pub fn signs_until(&self) -> Option<SystemTime> {
+        Some(self.x509_key()?.ends_at.min(self.jwt_key()?.ends_at))
+    }
+
     /// Makes the next key ahead of its time, and publishes it. `None` when one is prepared already, or none is wanted.
     ///
     /// # Errors

@@ -2,7 +2,8 @@
 //!
 //! Each step is tried on a copy, stored, and only then published and used: after a crash there is no bundle that anybody has
 //! seen and no signature that anybody holds of a key that is lost. A store that fails stops the keys, not the agent: what is
-//! active goes on signing until it ends, and health says so.
+//! active goes on signing until it ends, and health says so. Once it has ended, nothing can be issued, and the agent is not
+//! ready until a step succeeds.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -20,7 +21,7 @@ use plastron_keys::{KeyBackend, SignatureAlgorithm, SigningKey};
 use plastron_mint::WitIssuer;
 use plastron_mint::{JwtIssuer, X509Issuer};
 use plastron_schedule::{Backoff, Seed};
-use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
+use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::{
     AuthorityState, JwtIssued, JwtRequest, Upstream, UpstreamError, X509Issued, X509Request,
@@ -44,7 +45,8 @@ pub struct Embedded {
     /// Held over each step.
     step: Mutex<()>,
     rotation: AsyncMutex<()>,
-    stepped: Notify,
+    /// Sent to after each step that changed something.
+    stepped: watch::Sender<()>,
     bundle: watch::Sender<Arc<Bundle>>,
     /// Why the last step failed.
     failure: Mutex<Option<String>>,
@@ -86,7 +88,7 @@ impl EmbeddedSettings {
         self
     }
 
-    /// Where it is said that keys cannot be replaced.
+    /// Where it is said that keys cannot be replaced, or that none is left to sign with.
     pub fn health(mut self, health: Component) -> Self {
         self.health = Some(health);
         self
@@ -148,7 +150,7 @@ impl Embedded {
             spread,
             step: Mutex::new(()),
             rotation: AsyncMutex::new(()),
-            stepped: Notify::new(),
+            stepped: watch::Sender::new(()),
             failure: Mutex::new(None),
             health,
         });
@@ -158,6 +160,11 @@ impl Embedded {
 
     /// Replaces keys as their time comes, for as long as it is polled.
     pub async fn run(self: Arc<Self>) {
+        tokio::join!(self.replace_keys(), self.watch_ends());
+    }
+
+    async fn replace_keys(self: &Arc<Self>) {
+        let mut stepped = self.stepped.subscribe();
         let mut backoff = Backoff::new(
             RETRY.0,
             RETRY.1,
@@ -174,7 +181,7 @@ impl Embedded {
             let due = self.current.load().next_due(self.clock.now());
             tokio::select! {
                 () = self.clock.sleep_until(Some(due)) => {}
-                () = self.stepped.notified() => continue,
+                _ = stepped.changed() => continue,
             }
             if self.clock.now() < due {
                 continue;
@@ -191,6 +198,24 @@ impl Embedded {
                     tracing::error!(%error, "the authority's step broke off");
                     tokio::time::sleep(backoff.next_delay()).await;
                 }
+            }
+        }
+    }
+
+    /// Says when a key ends that was not replaced, however long a step takes.
+    async fn watch_ends(&self) {
+        let mut stepped = self.stepped.subscribe();
+        loop {
+            let end = self.current.load().signs_until();
+            tokio::select! {
+                () = self.clock.sleep_until(end) => {
+                    if end.is_some_and(|end| end <= self.clock.now()) {
+                        self.tell();
+                        // Nothing else changes that.
+                        let _ = stepped.changed().await;
+                    }
+                }
+                _ = stepped.changed() => {}
             }
         }
     }
@@ -214,21 +239,28 @@ impl Embedded {
     ) -> Result<Vec<Done>, EmbeddedError> {
         let _one_at_a_time = self.step.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = self.try_step(step);
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = match &outcome {
-            Ok(_) => {
-                self.health.as_ref().inspect(|health| health.ok());
-                None
-            }
-            Err(error) => {
-                let words = chain(error);
-                tracing::error!(error = words, "the authority's keys cannot be replaced");
-                self.health
-                    .as_ref()
-                    .inspect(|health| health.degraded(words.clone()));
-                Some(words)
-            }
-        };
+        let failure = outcome.as_ref().err().map(|error| chain(error));
+        if let Some(words) = &failure {
+            tracing::error!(error = words, "the authority's keys cannot be replaced");
+        }
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        self.tell();
         outcome
+    }
+
+    /// Says in health how it stands.
+    fn tell(&self) {
+        let Some(health) = &self.health else { return };
+        // Held until it is said, so that what is said last is so.
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = self.current.load().signs_until();
+        let signs = end.is_some_and(|end| end > self.clock.now());
+        match (signs, &*failure) {
+            (true, None) => health.ok(),
+            (true, Some(why)) => health.degraded(why.as_str()),
+            (false, None) => health.failed(NO_KEY),
+            (false, Some(why)) => health.failed(format!("{NO_KEY}: {why}")),
+        }
     }
 
     fn try_step(
@@ -260,7 +292,7 @@ impl Embedded {
         // Published first: nobody meets a signature of a key that no bundle has shown.
         self.bundle.send_replace(Arc::new(next.bundle()));
         self.current.store(Arc::new(next));
-        self.stepped.notify_one();
+        self.stepped.send_replace(());
         Ok(done)
     }
 
@@ -483,9 +515,11 @@ fn is_slow(key: &dyn SigningKey) -> bool {
     )
 }
 
+const NO_KEY: &str = "no signing key is active";
+
 fn no_key() -> UpstreamError {
     UpstreamError::Unavailable {
-        reason: "no signing key is active".into(),
+        reason: NO_KEY.into(),
     }
 }
 
