@@ -46,7 +46,13 @@ pub(crate) enum Command {
     /// Say what is wrong or odd in a configuration, without running it
     Check(Check),
     /// Ask whether the agent serves
-    Healthcheck(Agent),
+    Healthcheck {
+        /// Also say what is wrong though it serves, and what the agent cannot see here; root and the agent's user may ask that
+        #[arg(long)]
+        verbose: bool,
+        #[command(flatten)]
+        agent: Agent,
+    },
     /// Ask the Workload API, as a workload does
     #[command(subcommand)]
     Api(Api),

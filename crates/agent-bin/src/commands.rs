@@ -34,7 +34,9 @@ pub(crate) fn run(command: Command, format: Format) -> Result<Report, Failure> {
     match command {
         Command::Run(flags) => run::run(flags, format),
         Command::Check(flags) => check::check(&flags),
-        Command::Healthcheck(agent) => on_this_thread(healthcheck::healthcheck(&agent)),
+        Command::Healthcheck { verbose, agent } => {
+            on_this_thread(healthcheck::healthcheck(&agent, verbose))
+        }
         Command::Api(command) => on_this_thread(api::run(command, format)),
         Command::Bundle(cli::Bundle::Show {
             format,
@@ -71,11 +73,11 @@ fn on_this_thread<T>(what: impl Future<Output = Result<T, Failure>>) -> Result<T
 /// The content of a file, or of the standard input for `-`.
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    let source: io::Result<Box<dyn io::Read>> = if path == Path::new("-") {
-        Ok(Box::new(io::stdin()))
     let mut busy = None;
-    } else {
+    let source: io::Result<Box<dyn io::Read>> = if path == Path::new("-") {
         busy = Some(Busy::with("reading the standard input"));
+        Ok(Box::new(io::stdin()))
+    } else {
         fs::File::open(path).map(|file| Box::new(file) as _)
     };
     source
@@ -85,6 +87,6 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
             false => Ok(()),
         })
         .map_err(|error| Failure::file(path, "read", &error))?;
+    drop(busy);
     Ok(bytes)
 }
-    drop(busy);

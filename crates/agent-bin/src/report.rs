@@ -200,6 +200,16 @@ pub(crate) fn block(heading: &str, fields: &[(&str, String)]) -> String {
     text
 }
 
+/// Lines below a heading; nothing without lines.
+pub(crate) fn section(heading: &str, lines: impl Iterator<Item = String>) -> String {
+    let lines: String = lines.map(|line| format!("  {line}\n")).collect();
+    if lines.is_empty() {
+        lines
+    } else {
+        format!("{heading}\n{lines}")
+    }
+}
+
 /// `1 entry`, `2 entries`.
 pub(crate) fn plural(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })

@@ -16,7 +16,7 @@ use crate::{
     cli,
     client::{Client, with_header},
     config::{self, ConfigError},
-    report::{Failure, Outcome, Report, block},
+    report::{Failure, Outcome, Report, block, section},
     run::attestor_options,
 };
 
@@ -177,16 +177,6 @@ fn text(response: &ExplainResponse) -> String {
             ))
         }),
     )
-}
-
-/// Lines below a heading; nothing without lines.
-fn section(heading: &str, lines: impl Iterator<Item = String>) -> String {
-    let lines: String = lines.map(|line| format!("  {line}\n")).collect();
-    if lines.is_empty() {
-        lines
-    } else {
-        format!("{heading}\n{lines}")
-    }
 }
 
 fn json(response: &ExplainResponse) -> Value {
