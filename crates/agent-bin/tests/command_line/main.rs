@@ -4,5 +4,6 @@
 
 mod agent;
 mod commands;
+mod health;
 mod running;
 mod svid;

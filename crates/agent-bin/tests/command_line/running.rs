@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    os::unix::net::UnixDatagram,
+    os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{Receiver, channel},
@@ -117,6 +117,9 @@ impl Agent {
     pub(crate) fn spawn(scene: Scene, mut command: Command) -> Self {
         let told = UnixDatagram::bind(scene.path("notify")).unwrap();
         told.set_read_timeout(Some(PATIENCE)).unwrap();
+        // Whoever it runs as.
+        let anybody = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(scene.path("notify"), anybody).unwrap();
         command.env("NOTIFY_SOCKET", scene.path("notify"));
         let log = fs::OpenOptions::new()
             .create(true)
