@@ -48,7 +48,7 @@ use self::{
     refusals::{Refused, Refusing},
     writer::{Setup, Writer},
 };
-use crate::{Clock, health::Component, metrics::AuditMetrics};
+use crate::{Clock, health::Component, metrics::AuditMetrics, refusal};
 
 pub use self::{
     chain::{Head, LinkHash},
@@ -297,16 +297,11 @@ impl Audit {
         self.refuse(caller, call, refusal.code, &refusal.message);
     }
 
-    /// Records that a connection ended since its caller was no longer who had been attested. That a process has exited
-    /// is no refusal, and no record.
+    /// Records that a connection ended since its caller was no longer who had been attested, with the status that it ends
+    /// with. That a process has exited is no refusal, and no record.
     pub fn lost(&self, caller: &CallerFragment, lost: &PeerLost) {
         if *lost != PeerLost::Exited {
-            self.refuse(
-                || caller.clone(),
-                "connection",
-                Code::PermissionDenied,
-                &lost.to_string(),
-            );
+            self.refused(caller, "connection", &refusal::from_lost(lost));
         }
     }
 

@@ -47,10 +47,11 @@ pub(crate) fn invalid(what: impl Into<String>) -> Refusal {
     Refusal::invalid_argument(what.into())
 }
 
-/// The process is not any more what connected.
+/// The process is not any more what connected, or nothing is known of it any more. A client stops using what it has when
+/// its permission is denied, so that is for callers who are seen to be somebody else.
 pub(crate) fn from_lost(lost: &PeerLost) -> Refusal {
     let code = match lost {
-        PeerLost::Exited => Code::Unavailable,
+        PeerLost::Exited | PeerLost::Unobservable => Code::Unavailable,
         _ => Code::PermissionDenied,
     };
     Refusal::new(code, lost.to_string())
@@ -76,5 +77,28 @@ pub(crate) fn from_jwt(refused: &JwtRefused) -> Refusal {
             "this user's allowance of {per_second} new JWT-SVIDs a second is spent; try again"
         )),
         JwtRefused::Upstream(error) => from_upstream(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_seen_to_be_somebody_else_is_denied_permission() {
+        for (lost, want) in [
+            (PeerLost::Exited, Code::Unavailable),
+            (PeerLost::Unobservable, Code::Unavailable),
+            (PeerLost::ProgramChanged, Code::PermissionDenied),
+            (PeerLost::IdsChanged, Code::PermissionDenied),
+            (PeerLost::FactsChanged, Code::PermissionDenied),
+            (PeerLost::ForeignWriter { pid: 7 }, Code::PermissionDenied),
+            (PeerLost::UnknownWriter, Code::PermissionDenied),
+        ] {
+            for refusal in [from_lost(&lost), from_attest(&AttestError::Lost(lost))] {
+                assert_eq!(refusal.code, want, "{lost:?}");
+                assert_eq!(refusal.message, lost.to_string());
+            }
+        }
     }
 }

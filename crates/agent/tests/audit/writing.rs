@@ -118,6 +118,7 @@ fn refusals_are_recorded_and_those_alike_are_counted() {
     audit.lost(&caller(9), &PeerLost::ForeignWriter { pid: 66 });
     // That a process ends is nobody's refusal.
     audit.lost(&caller(10), &PeerLost::Exited);
+    audit.lost(&caller(11), &PeerLost::Unobservable);
     thread.stop();
 
     let records = log.records();
@@ -149,7 +150,9 @@ fn refusals_are_recorded_and_those_alike_are_counted() {
         of(9).next().unwrap()["reason"],
         PeerLost::ForeignWriter { pid: 66 }.to_string()
     );
+    assert_eq!(of(9).next().unwrap()["code"], "PermissionDenied");
     assert_eq!(of(10).count(), 0);
+    assert_eq!(of(11).next().unwrap()["code"], "Unavailable");
     assert!(
         refusals
             .iter()
