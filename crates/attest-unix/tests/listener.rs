@@ -7,6 +7,7 @@ use std::os::unix::net::{UnixListener as StdListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use plastron_attest_unix::{BindError, BindOptions, Processes, UnixConnection, UnixListener};
+use plastron_testing::parts::left_out;
 use tempfile::TempDir;
 
 fn place() -> (TempDir, PathBuf) {
@@ -61,7 +62,7 @@ async fn the_socket_has_the_mode_and_the_owner_that_it_was_given() {
         }
         if let Some((uid, gid)) = owner {
             if !may_give_away {
-                println!("no CAP_CHOWN: skipped");
+                left_out("no CAP_CHOWN");
                 continue;
             }
             options = options.owner(uid, gid);
@@ -177,7 +178,7 @@ async fn a_failed_bind_leaves_no_socket_and_says_what_failed() {
     let long = path.with_file_name("x".repeat(200));
     assert!(matches!(bind(&long), Err(BindError::Failed { .. })));
     if rustix::process::geteuid().is_root() {
-        println!("root owns what it makes: skipped");
+        left_out("root may give away what it makes");
         return;
     }
     let options = BindOptions::new(&path).owner(Some(0), None);

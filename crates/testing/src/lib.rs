@@ -1,5 +1,5 @@
-//! What tests of several crates need: an authority to hand out SVIDs, certificates with defects, time that is added to, and
-//! short paths for sockets.
+//! What tests of several crates need: an authority to hand out SVIDs, certificates with defects, time that is added to, short
+//! paths for sockets, and a word where a machine lacks what a test needs.
 //!
 //! A dev-dependency, never published. Everything here panics where a test would.
 //!
@@ -18,6 +18,7 @@
 
 mod authority;
 mod clock;
+pub mod parts;
 pub mod raw_certificate;
 mod socket_dir;
 pub mod vectors;

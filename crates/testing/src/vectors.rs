@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::parts::left_out;
+
 /// The text of a file of vectors, or nothing, said in one line, where the folder is absent.
 ///
 /// The folder is that of the variable `PLASTRON_VECTORS`, else `../shared/vectors` beside the checkout.
@@ -14,7 +16,7 @@ pub fn read(file: &str) -> Option<String> {
     let folder =
         std::env::var_os("PLASTRON_VECTORS").map_or_else(|| PathBuf::from(beside), PathBuf::from);
     if !folder.is_dir() {
-        eprintln!("vectors did not run: no folder {}", folder.display());
+        left_out(format_args!("no folder {}", folder.display()));
         return None;
     }
     let path = folder.join(file);

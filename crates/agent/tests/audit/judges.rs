@@ -6,6 +6,7 @@ use std::{
 };
 
 use base64ct::{Base64, Encoding};
+use plastron_testing::parts::has_program;
 
 use crate::log::Log;
 
@@ -23,6 +24,9 @@ fn run(command: &mut Command, input: &[u8]) -> String {
 
 #[test]
 fn sha256sum_agrees_on_the_chain() {
+    if !has_program("sha256sum") {
+        return;
+    }
     let log = Log::with_releases(3);
     let mut before = "0".repeat(64);
     for line in log.lines() {
@@ -37,6 +41,9 @@ fn sha256sum_agrees_on_the_chain() {
 
 #[test]
 fn openssl_agrees_on_the_signatures() {
+    if !has_program("openssl") {
+        return;
+    }
     let log = Log::with_releases(3);
     let records = log.records();
     let file = |name: &str| log.dir.path().join(name);

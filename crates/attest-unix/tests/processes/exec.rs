@@ -227,11 +227,7 @@ async fn a_program_that_keeps_the_memory_of_the_one_before_in_use_gains_nothing(
 
 #[tokio::test]
 async fn a_process_stuck_in_an_exec_holds_up_its_own_uid_alone() {
-    crate::house::needs_root!();
-    if !std::path::Path::new("/dev/fuse").exists() {
-        println!("no /dev/fuse: skipped");
-        return;
-    }
+    crate::house::needs_fuse!();
     let house = House::new();
     let mut stuck = Vec::new();
     for number in 0..4 {

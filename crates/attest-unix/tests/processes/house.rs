@@ -14,6 +14,7 @@ use plastron_attest_unix::{
     BindOptions, KernelFeatures, ProcessOptions, Processes, UnixAttestor, UnixAttestorOptions,
     UnixConnection, UnixListener,
 };
+use plastron_testing::parts::{has, left_out};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 pub(crate) struct House {
@@ -185,34 +186,58 @@ pub(crate) fn kernels() -> [KernelFeatures; 2] {
     [KernelFeatures::detect(), KernelFeatures::least()]
 }
 
-/// Root, and not root in a container that may do little.
+/// Whether this is root, who may do all that the tests do. Root in a container that may do less lacks a part.
 pub(crate) fn is_root() -> bool {
     use rustix::thread::{CapabilitySet, capabilities};
+    if !rustix::process::geteuid().is_root() {
+        left_out("not root");
+        return false;
+    }
     let needed = CapabilitySet::SYS_ADMIN | CapabilitySet::SYS_PTRACE | CapabilitySet::SETUID;
-    rustix::process::geteuid().is_root()
-        && capabilities(None).is_ok_and(|sets| sets.effective.contains(needed))
+    let had = capabilities(None).unwrap().effective;
+    has(
+        "some of CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_SETUID",
+        had.contains(needed),
+    )
 }
 
 /// Returns from a test that only root can do.
 macro_rules! needs_root {
     () => {
         if !crate::house::is_root() {
-            println!("not root: skipped");
             return;
         }
     };
 }
 pub(crate) use needs_root;
 
+/// Returns from a test that serves a file system of its own.
+macro_rules! needs_fuse {
+    () => {
+        crate::house::needs_root!();
+        if !std::path::Path::new("/dev/fuse").exists() {
+            plastron_testing::parts::left_out("no /dev/fuse");
+            return;
+        }
+    };
+}
+pub(crate) use needs_fuse;
+
+/// Whether something was permitted that only root can count on.
+pub(crate) fn is_permitted(command: &str, answer: &str) -> bool {
+    if answer != "ok" && !rustix::process::geteuid().is_root() {
+        left_out(format_args!("{command}: {answer}"));
+        return false;
+    }
+    has(format_args!("{command}: {answer}"), answer == "ok")
+}
+
 /// Orders a puppet to do what some systems forbid, and returns from the test if this one does.
 macro_rules! if_permitted {
-    ($puppet:ident, $command:literal) => {
-        match &*$puppet.ask($command) {
-            "ok" => {}
-            answer => {
-                println!("{}: {answer}: skipped", $command);
-                return;
-            }
+    ($puppet:ident, $command:expr) => {
+        let answer = $puppet.ask($command);
+        if !crate::house::is_permitted($command, &answer) {
+            return;
         }
     };
 }

@@ -1,7 +1,7 @@
 //! What real processes can do to an agent, and what they cannot.
 //!
 //! Each test starts processes that do one thing after the other as they are told, so nothing depends on time. Tests that need
-//! root say so and are skipped without.
+//! root, or what some kernels lack, say so and are left out without; in CI root has to have it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

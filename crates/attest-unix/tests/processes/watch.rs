@@ -19,7 +19,6 @@ async fn a_change_is_noticed_within_a_second_without_a_word_from_the_process() {
             ("ids", PeerLost::IdsChanged),
         ] {
             if what == "ids" && !crate::house::is_root() {
-                println!("not root: skipped");
                 continue;
             }
             let house = House::on(features);

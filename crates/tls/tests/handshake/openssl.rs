@@ -9,18 +9,12 @@ use std::sync::Arc;
 
 use plastron_bundle::pem;
 use plastron_svid::X509Svid;
+use plastron_testing::parts::has_program;
 use plastron_tls::PeerError;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConnection};
 
 use crate::{CART, PAY, Side, only, talk, two_sides};
-
-/// Whether there is an `openssl`; in CI there has to be one.
-fn is_there() -> bool {
-    let found = Command::new("openssl").arg("version").output().is_ok();
-    assert!(found || std::env::var_os("CI").is_none(), "no openssl");
-    found
-}
 
 /// `openssl` with the SVID of `side`, which trusts `other`, at the time of the tests.
 fn openssl(command: &str, folder: &Path, side: &Side, svid: &X509Svid, other: &Side) -> Command {
@@ -48,7 +42,7 @@ fn openssl(command: &str, folder: &Path, side: &Side, svid: &X509Svid, other: &S
 
 #[test]
 fn openssl_calls_our_server() {
-    if !is_there() {
+    if !has_program("openssl") {
         return;
     }
     let (client, server, clock) = two_sides();
@@ -88,7 +82,7 @@ fn openssl_calls_our_server() {
 
 #[test]
 fn our_client_calls_openssl() {
-    if !is_there() {
+    if !has_program("openssl") {
         return;
     }
     let (client, server, clock) = two_sides();
