@@ -372,7 +372,7 @@ pub(crate) fn attestor_options(settings: &Settings) -> UnixAttestorOptions {
         .path(view)
         .hash_size_limit(settings.attest.hash_size_limit)
         // So that all else can still be established in time.
-        .names_within(options.names_within.min(settings.attest.timeout / 2))
+        .patience(options.patience.min(settings.attest.timeout / 2))
 }
 
 /// What cannot be seen on this machine, which is said in the log too.

@@ -12,6 +12,8 @@ use plastron_attest::{
 use plastron_entry::{Selector, Selectors};
 use tokio::time::Instant;
 
+use crate::asked::Asked;
+use crate::digest::{Hashed, NoDigest};
 use crate::names::Who;
 use crate::overflow::Overflow;
 use crate::peer::UnixPeer;
@@ -35,9 +37,10 @@ pub struct UnixAttestorOptions {
     pub path: PathView,
     /// The largest program that is hashed, in bytes. Larger ones have no `unix:sha256`.
     pub hash_size_limit: Option<u64>,
-    /// How long all names of one caller may take. What has not been answered then is missing, and only that: the databases
-    /// of users and groups may be on the network.
-    pub names_within: Duration,
+    /// How long one caller waits for what may take long: names, as the databases of users and groups may be on the network,
+    /// and the digest of a large program. What has not come then is missing, and only that. It goes on, and is there for
+    /// the next look.
+    pub patience: Duration,
 }
 
 impl Default for UnixAttestorOptions {
@@ -45,7 +48,7 @@ impl Default for UnixAttestorOptions {
         Self {
             path: PathView::default(),
             hash_size_limit: None,
-            names_within: Duration::from_secs(1),
+            patience: Duration::from_secs(1),
         }
     }
 }
@@ -81,10 +84,10 @@ impl UnixAttestorOptions {
         self
     }
 
-    /// Another limit on the time that names take.
+    /// Another limit on the time that names and the digest may take.
     #[must_use]
-    pub const fn names_within(mut self, limit: Duration) -> Self {
-        self.names_within = limit;
+    pub const fn patience(mut self, limit: Duration) -> Self {
+        self.patience = limit;
         self
     }
 }
@@ -109,12 +112,15 @@ impl UnixAttestor {
             program: Vec::new(),
             missing: Vec::new(),
             unfinished: false,
-            names_until: Instant::now() + self.options.names_within,
+            options: self.options,
+            names_until: Instant::now() + self.options.patience,
             facts: peer.facts_of_connection(),
         };
+        // First, so that names and digest are waited for at the same time.
+        let hashed = gathering.hash(taken);
         gathering.ids().await;
         gathering.groups(taken).await;
-        gathering.program(taken, self.options).await?;
+        gathering.program(taken, hashed).await;
         // Last: all of it was about this process, as it is now.
         peer.check()?;
         let program: Selectors = gathering.program.into_iter().collect();
@@ -160,6 +166,7 @@ struct Gathering<'a> {
     program: Vec<Selector>,
     missing: Vec<Missing>,
     unfinished: bool,
+    options: UnixAttestorOptions,
     names_until: Instant,
     facts: Facts,
 }
@@ -242,31 +249,39 @@ impl Gathering<'_> {
         }
     }
 
-    async fn program(
-        &mut self,
-        taken: &Taken,
-        options: UnixAttestorOptions,
-    ) -> Result<(), NoFacts> {
-        let program = match &taken.seen.program {
-            Ok(program) => program,
-            Err(unseen) => {
-                self.unseen("unix:path", unseen);
-                self.unseen("unix:sha256", unseen);
-                return Ok(());
-            }
-        };
-        if let Err(unseen) = &taken.image {
-            // Another program could take its place unseen.
-            self.unseen("unix:path", unseen);
-            self.unseen("unix:sha256", unseen);
-            return Ok(());
-        }
-        self.path(program, options.path);
-        self.sha256(program, options).await
+    /// Has the program hashed, if somebody wants that and it says something.
+    fn hash(&self, taken: &Taken) -> Option<Asked<Hashed>> {
+        let program = taken.seen.program.as_ref().ok()?;
+        let is_earned = taken.image.is_ok() && self.may_hash(program).is_ok();
+        (is_earned && self.wants("sha256")).then(|| {
+            let limit = self.options.hash_size_limit;
+            self.process.hash(self.table, limit, program.file)
+        })
     }
 
-    fn path(&mut self, program: &Program, view: PathView) {
-        let path = match view {
+    fn may_hash<'p>(&self, program: &'p Program) -> Result<(), &'p Unseen> {
+        match self.options.path {
+            PathView::Host => program.unaided.as_ref().copied(),
+            PathView::Caller => Ok(()),
+        }
+    }
+
+    async fn program(&mut self, taken: &Taken, hashed: Option<Asked<Hashed>>) {
+        // Without hold of the image, another program could take its place unseen.
+        let program = match (&taken.seen.program, &taken.image) {
+            (Ok(program), Ok(_image)) => program,
+            (Err(unseen), _) | (_, Err(unseen)) => {
+                self.unseen("unix:path", unseen);
+                self.unseen("unix:sha256", unseen);
+                return;
+            }
+        };
+        self.path(program);
+        self.sha256(program, hashed).await;
+    }
+
+    fn path(&mut self, program: &Program) {
+        let path = match self.options.path {
             PathView::Host => program.host_path(),
             PathView::Caller => program.caller_path(),
         };
@@ -282,29 +297,23 @@ impl Gathering<'_> {
         }
     }
 
-    async fn sha256(
-        &mut self,
-        program: &Program,
-        options: UnixAttestorOptions,
-    ) -> Result<(), NoFacts> {
-        if options.path == PathView::Host
-            && let Err(unseen) = &program.unaided
-        {
+    async fn sha256(&mut self, program: &Program, hashed: Option<Asked<Hashed>>) {
+        if let Err(unseen) = self.may_hash(program) {
             self.unseen("unix:sha256", unseen);
-            return Ok(());
         }
-        if !self.wants("sha256") {
-            return Ok(());
+        let Some(mut hashed) = hashed else {
+            return;
+        };
+        match hashed.within(self.options.patience).await {
+            Ok(Ok(digest)) => self.program.extend(selector("sha256", digest)),
+            Ok(Err(none)) => self.no_digest(&none),
+            Err(none) => self.no_digest(&NoDigest::Unanswered(none)),
         }
-        let (process, table) = (self.process, self.table);
-        match process
-            .digest(table, options.hash_size_limit, program.file)
-            .await?
-        {
-            Ok(digest) => self.program.extend(selector("sha256", digest)),
-            Err(none) => self.miss("unix:sha256", none.words(process.pid)),
-        }
-        Ok(())
+    }
+
+    fn no_digest(&mut self, none: &NoDigest) {
+        self.unfinished |= none.may_come();
+        self.miss("unix:sha256", none.words(self.process.pid));
     }
 
     async fn name(&mut self, who: Who, what: &'static str) -> Option<Arc<str>> {
@@ -364,17 +373,20 @@ mod tests {
             "unix:path:/a".into(),
         ];
         let nameless: Vec<Selector> = nameless.iter().map(|text| text.parse().unwrap()).collect();
-        assert!(!attest(&Interest::of(&nameless)).await.unfinished);
+        // The digest of this program may take its time.
+        while attest(&Interest::of(&nameless)).await.unfinished {
+            tokio::task::yield_now().await;
+        }
         assert!(told.asked.try_recv().is_err(), "no entry has a name");
 
         let started = Instant::now();
         let all = Interest::all();
         let (evidence, _asked) = tokio::join!(attest(&all), async {
             let asked = told.asked.recv().await;
-            tokio::time::advance(attestor.options.names_within).await;
+            tokio::time::advance(attestor.options.patience).await;
             asked
         });
-        assert_eq!(started.elapsed(), attestor.options.names_within);
+        assert_eq!(started.elapsed(), attestor.options.patience);
         let sorts = |evidence: &Evidence| -> Vec<_> {
             let mut sorts: Vec<_> = evidence
                 .selectors

@@ -25,6 +25,7 @@
 //! Tier 2. Linux 5.4 and later; what older kernels than 6.16 leave open, [`Capabilities`] says. All `unsafe` of the
 //! workspace is in the module `sys`, and is calls of the C library.
 
+mod asked;
 mod attestor;
 mod capabilities;
 mod connection;

@@ -14,9 +14,10 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
+use crate::asked::{Asked, NoAnswer};
 use crate::lanes::Lanes;
 use crate::sys;
 
@@ -43,7 +44,7 @@ struct Shared {
     databases: Box<Databases>,
     known: Mutex<HashMap<Who, Known>>,
     /// Those that are being looked up, by the uid for whose processes.
-    due: Mutex<HashMap<u32, HashMap<Who, Asked>>>,
+    due: Mutex<HashMap<u32, HashMap<Who, Asked<Answer>>>>,
     lanes: Lanes,
     places: Arc<Semaphore>,
 }
@@ -63,18 +64,11 @@ pub(crate) type Name = Option<Arc<str>>;
 
 type Answer = Result<Name, Arc<io::Error>>;
 
-/// A question that is not answered yet.
-#[derive(Clone)]
-struct Asked {
-    at: Instant,
-    answer: watch::Receiver<Option<Answer>>,
-}
-
 /// Why it is not known what the name is.
 #[derive(Clone, Debug)]
 pub(crate) enum NoName {
-    /// No answer has come in time.
-    Late,
+    /// No answer has come.
+    Unanswered(NoAnswer),
     /// Too many names are being looked up for this user already.
     TooMany,
     /// The databases could not be asked.
@@ -118,15 +112,10 @@ impl Names {
         let answer = match self.ask(asker, who) {
             Err(too_many) => Err(too_many),
             Ok(mut asked) => {
-                let deadline = asked.at + deadline.saturating_duration_since(Instant::now());
-                let answer = asked.answer.wait_for(Option::is_some);
-                match timeout_at(deadline, answer).await {
-                    Err(_) => Err(NoName::Late),
-                    Ok(answer) => answer
-                        .ok()
-                        .and_then(|answer| answer.clone())
-                        .unwrap_or_else(|| Err(Arc::new(io::Error::other("the look-up broke off"))))
-                        .map_err(NoName::Failed),
+                let left = deadline.saturating_duration_since(Instant::now());
+                match asked.within(left).await {
+                    Err(none) => Err(NoName::Unanswered(none)),
+                    Ok(answer) => answer.map_err(NoName::Failed),
                 }
             }
         };
@@ -134,7 +123,7 @@ impl Names {
     }
 
     /// Has the name looked up, unless that is under way for this uid. Nobody waits for what others ask.
-    fn ask(&self, asker: u32, who: Who) -> Result<Asked, NoName> {
+    fn ask(&self, asker: u32, who: Who) -> Result<Asked<Answer>, NoName> {
         let mut due = lock(&self.0.due);
         let of_asker = due.entry(asker).or_default();
         if let Some(asked) = of_asker.get(&who) {
@@ -143,11 +132,7 @@ impl Names {
         if of_asker.len() >= DUE {
             return Err(NoName::TooMany);
         }
-        let (tell, answer) = watch::channel(None);
-        let asked = Asked {
-            at: Instant::now(),
-            answer,
-        };
+        let (tell, asked) = Asked::now();
         of_asker.insert(who, asked.clone());
         drop(due);
         let shared = Arc::clone(&self.0);
@@ -157,7 +142,7 @@ impl Names {
                 shared.remember(who, name.clone());
             }
             shared.is_done(asker, who);
-            tell.send_replace(Some(answer));
+            tell.give(answer);
         });
         Ok(asked)
     }
@@ -235,7 +220,7 @@ impl fmt::Debug for Names {
 impl fmt::Display for NoName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Late => f.write_str("has not been answered yet"),
+            Self::Unanswered(none) => none.fmt(f),
             Self::TooMany => f.write_str("waits for other names of this user's processes"),
             Self::Failed(error) => write!(f, "cannot be looked up: {error}"),
         }

@@ -1,16 +1,18 @@
 //! One program image of one process: what is held of it, what was seen of it, and whether that still holds.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use plastron_attest::{AttestError, PeerLost};
 use rustix::event::{PollFd, PollFlags, poll};
 use tokio::sync::OnceCell;
+use tokio::task::AbortHandle;
 
-use crate::digest::{Digest, NoDigest, Program};
+use crate::asked::Asked;
+use crate::digest::{Hashed, NoDigest, Program};
 use crate::features::KernelFeatures;
 use crate::image::Image;
 use crate::lost::Lost;
@@ -28,7 +30,7 @@ pub(crate) struct Process {
     pub(crate) lost: Lost,
     pidfd: OwnedFd,
     taken: OnceCell<Taken>,
-    digest: OnceCell<Result<Digest, NoDigest>>,
+    hashing: Mutex<Option<Hashing>>,
     /// When all facts were last looked at, in the table's milliseconds.
     pub(crate) looked_at: AtomicU64,
     /// How many wait for it to be lost.
@@ -66,7 +68,7 @@ impl Process {
             pidfd,
             lost: Lost::default(),
             taken: OnceCell::new(),
-            digest: OnceCell::new(),
+            hashing: Mutex::default(),
             looked_at: AtomicU64::new(0),
             watchers: AtomicUsize::new(0),
             // Spreads out the close looks at processes that came together.
@@ -214,37 +216,67 @@ impl Process {
         Ok(status.and_then(Result::ok).map(|status| status.ids))
     }
 
-    /// The digest of what runs, computed once.
-    pub(crate) async fn digest(
-        self: &Arc<Self>,
+    /// Has what runs hashed, once. That goes on for as long as this process is held, and in the background: where it can
+    /// take long, the answer is there when somebody asks again.
+    pub(crate) fn hash(
+        &self,
         table: &Arc<Table>,
         limit: Option<u64>,
         file: FileId,
-    ) -> Result<&Result<Digest, NoDigest>, NoFacts> {
-        let digest = self
-            .digest
-            .get_or_try_init(async || {
-                let pid = self.pid;
-                let (uid, closers) = (self.uid, table.digests.closers());
-                let look = move || {
-                    let opened = File::open(format!("/proc/{pid}/exe"));
-                    Ok::<_, io::Error>(match seen::sort_out("exe", opened)? {
-                        Err(unseen) => Err(NoDigest::Unseen(unseen)),
-                        Ok(program) if FileId::of(&program)? != file => Err(NoDigest::Changing),
-                        Ok(program) => {
-                            Program::look_at(program, uid, closers).map_err(NoDigest::from)
-                        }
-                    })
-                };
-                match table.lanes.run(uid, look).await?? {
-                    Ok(program) => table.digests.of(program, limit).await,
-                    Err(none) => Ok(Err(none)),
-                }
-            })
-            .await
-            .map_err(NoFacts::Failed)?;
-        self.check(table.features)?;
-        Ok(digest)
+    ) -> Asked<Hashed> {
+        let mut hashing = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(hashing) = &*hashing
+            && !hashing.asked.is_over(|hashed| !is_for_now(hashed))
+        {
+            return hashing.asked.clone();
+        }
+        let (tell, asked) = Asked::now();
+        let (pid, uid, table) = (self.pid, self.uid, Arc::clone(table));
+        let task = tokio::spawn(async move {
+            let look = table
+                .lanes
+                .run(uid, move || look_at_program(pid, uid, file));
+            let hashed = match look.await.and_then(|seen| seen) {
+                Ok(Ok(program)) => table.digests.of(program, limit).await,
+                Ok(Err(none)) => Err(none),
+                Err(error) => Err(NoDigest::Failed(Arc::new(error))),
+            };
+            tell.give(hashed);
+        });
+        *hashing = Some(Hashing {
+            asked: asked.clone(),
+            task: task.abort_handle(),
+        });
+        asked
+    }
+}
+
+/// Whether it is none of the program's doing that there is no digest.
+fn is_for_now(hashed: &Hashed) -> bool {
+    hashed.as_ref().is_err_and(NoDigest::may_come)
+}
+
+/// What `pid` runs, if that is `file`.
+fn look_at_program(pid: i32, uid: u32, file: FileId) -> io::Result<Result<Program, NoDigest>> {
+    let path = PathBuf::from(format!("/proc/{pid}/exe"));
+    let seen = FileId::at(&path).and_then(|seen| Ok((seen, Program::look_at(path, uid)?)));
+    Ok(match seen::sort_out("exe", seen)? {
+        Err(unseen) => Err(NoDigest::Unseen(unseen)),
+        Ok((seen, _)) if seen != file => Err(NoDigest::Changing),
+        Ok((_, program)) => Ok(program),
+    })
+}
+
+/// The digest of a process's program, on its way or there.
+#[derive(Debug)]
+struct Hashing {
+    asked: Asked<Hashed>,
+    task: AbortHandle,
+}
+
+impl Drop for Hashing {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

@@ -173,7 +173,7 @@ impl Unseen {
 
 impl FileId {
     /// What a path leads to, without asking the file system for anything that the kernel has not.
-    fn at(path: &Path) -> io::Result<Self> {
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
         let seen = statx(
             CWD,
             path,

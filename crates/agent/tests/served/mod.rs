@@ -12,7 +12,9 @@ use plastron_agent::{
     upstream::{Embedded, EmbeddedSettings},
 };
 use plastron_attest::WorkloadAttestor;
-use plastron_attest_unix::{BindOptions, Processes, UnixAttestor, UnixListener};
+use plastron_attest_unix::{
+    BindOptions, Processes, UnixAttestor, UnixAttestorOptions, UnixListener,
+};
 use plastron_authority::Policy;
 use plastron_bundle::BundleSet;
 use plastron_entry::{EntryBuilder, RegistrationEntry, Selectors};
@@ -52,7 +54,9 @@ pub(crate) struct Different {
     pub(crate) audit: Audit,
     pub(crate) foreign: BundleSet,
     pub(crate) keys: Arc<dyn KeyBackend>,
-    /// Beside the one of Unix processes.
+    /// How Unix processes are attested.
+    pub(crate) unix: UnixAttestorOptions,
+    /// Beside that.
     pub(crate) attestors: Vec<Box<dyn WorkloadAttestor>>,
 }
 
@@ -64,6 +68,7 @@ impl Default for Different {
             audit: Audit::off(Clock::system()),
             foreign: BundleSet::new(),
             keys: Arc::new(AwsLc),
+            unix: UnixAttestorOptions::default(),
             attestors: Vec::new(),
         }
     }
@@ -83,9 +88,10 @@ pub(crate) fn serve_differently(
         audit,
         foreign,
         keys,
+        unix,
         mut attestors,
     } = different;
-    attestors.push(Box::new(UnixAttestor::default()));
+    attestors.push(Box::new(UnixAttestor::new(unix)));
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("agent.sock");
     let clock = Clock::system();
@@ -146,14 +152,7 @@ impl Served {
     }
 
     pub(crate) async fn channel(&self) -> Channel {
-        let socket = self.socket.clone();
-        Endpoint::from_static("http://localhost")
-            .connect_with_connector(tower::service_fn(move |_| {
-                let socket = socket.clone();
-                async move { UnixStream::connect(socket).await.map(TokioIo::new) }
-            }))
-            .await
-            .unwrap()
+        channel_to(self.socket.clone()).await
     }
 
     pub(crate) async fn client(
@@ -163,13 +162,30 @@ impl Served {
     }
 
     pub(crate) async fn operator(&self) -> AgentClient<InterceptedService<Channel, Header>> {
-        AgentClient::with_interceptor(self.channel().await, Header)
+        operator_at(self.socket.clone()).await
     }
 
     pub(crate) async fn stop(mut self) {
         drop(self.stop.take());
         self.serving.await.unwrap();
     }
+}
+
+async fn channel_to(socket: PathBuf) -> Channel {
+    Endpoint::from_static("http://localhost")
+        .connect_with_connector(tower::service_fn(move |_| {
+            let socket = socket.clone();
+            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+        }))
+        .await
+        .unwrap()
+}
+
+/// Asks the own service of the agent at `socket`.
+pub(crate) async fn operator_at(
+    socket: PathBuf,
+) -> AgentClient<InterceptedService<Channel, Header>> {
+    AgentClient::with_interceptor(channel_to(socket).await, Header)
 }
 
 /// The header without which nothing is answered.

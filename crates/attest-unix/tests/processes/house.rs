@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use plastron_attest::{
     AttestError, Attested, Evidence, Interest, Peer, PeerLost, WorkloadAttestor as _,
@@ -16,6 +17,11 @@ use plastron_attest_unix::{
 };
 use plastron_testing::parts::{has, left_out};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// Waits for a digest however slow the machine is.
+pub(crate) fn patient() -> UnixAttestorOptions {
+    UnixAttestorOptions::default().patience(Duration::from_secs(60))
+}
 
 pub(crate) struct House {
     pub(crate) dir: tempfile::TempDir,
@@ -40,7 +46,7 @@ impl House {
         Self {
             listener: UnixListener::bind(&bind, Processes::new(options)).unwrap(),
             dir,
-            attestor: UnixAttestor::default(),
+            attestor: UnixAttestor::new(patient()),
         }
     }
 

@@ -1,14 +1,19 @@
 //! What runs: its path, its digest, and who else has a say in it.
 
+use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 use plastron_attest::PeerLost;
-use plastron_attest_unix::{PathView, UnixAttestorOptions};
+use plastron_attest_unix::PathView;
+use rustix::fs::{CWD, Mode, mkfifoat};
 
-use crate::house::{House, if_permitted, kernels, missing, needs_root, runs, selector, why};
+use crate::house::{
+    House, if_permitted, kernels, missing, needs_fuse, needs_root, patient, runs, selector, why,
+};
 use crate::puppet::Puppet;
 
-fn sha256_of(path: &Path) -> String {
+pub(crate) fn sha256_of(path: &Path) -> String {
     let output = std::process::Command::new("sha256sum")
         .arg(path)
         .output()
@@ -36,7 +41,7 @@ async fn path_and_digest_are_those_of_the_file_that_runs() {
 async fn a_program_whose_file_is_gone_or_is_another_has_no_path() {
     for change in ["deleted", "replaced", "memfd"] {
         for view in [PathView::Host, PathView::Caller] {
-            let house = House::new().attesting(UnixAttestorOptions::default().path(view));
+            let house = House::new().attesting(patient().path(view));
             let cart = house.program("cart");
             let digest = sha256_of(&cart);
             let mut puppet = Puppet::start_at(&cart);
@@ -133,7 +138,7 @@ async fn a_symbolic_link_leads_to_the_path_of_what_it_points_to() {
 async fn a_file_of_ones_own_mounted_over_a_path_is_not_the_file_there() {
     needs_root!();
     for view in [PathView::Host, PathView::Caller] {
-        let house = House::new().attesting(UnixAttestorOptions::default().path(view));
+        let house = House::new().attesting(patient().path(view));
         let [cart, thief] = ["cart", "thief"].map(|name| house.program(name));
         let mut puppet = Puppet::start();
         puppet.order("unshare-mounts");
@@ -204,7 +209,7 @@ async fn a_tracer_that_comes_later_is_seen_by_the_close_look() {
 #[tokio::test]
 async fn a_program_in_another_user_namespace_has_a_path_in_its_own_view_alone() {
     for view in [PathView::Host, PathView::Caller] {
-        let house = House::new().attesting(UnixAttestorOptions::default().path(view));
+        let house = House::new().attesting(patient().path(view));
         let cart = house.program("cart");
         let mut puppet = Puppet::start_at(&cart);
         if_permitted!(puppet, "unshare-user-and-pid");
@@ -239,12 +244,63 @@ async fn programs_without_an_environment_are_seen_to_exec_too() {
 }
 
 #[tokio::test]
+async fn a_program_that_is_not_read_in_time_lacks_its_digest_alone_until_it_is() {
+    needs_fuse!();
+    // Nobody waits.
+    let house = House::new().attesting(patient().patience(Duration::ZERO));
+    let (files, until) = (house.path("files"), house.path("until"));
+    std::fs::create_dir(&files).unwrap();
+    mkfifoat(CWD, &until, Mode::RUSR | Mode::WUSR).unwrap();
+    let mut slow = Puppet::start();
+    slow.order(&format!(
+        "mount-unreadable {} {}",
+        files.display(),
+        until.display()
+    ));
+    slow.exec(&files.join("file"));
+    slow.connect(&house.socket());
+    let slow = house.accept().await;
+    let cart = house.program("cart");
+    let mut puppet = Puppet::start_at(&cart);
+    puppet.connect(&house.socket());
+    // Another program of the same user, which has to be read after the slow one.
+    let behind = house.accept().await;
+    for (connection, also) in [(&slow, &["unix:path"][..]), (&behind, &[])] {
+        let evidence = house.evidence(connection.peer()).await;
+        let uid = rustix::process::getuid().as_raw();
+        assert_eq!(selector(&evidence, "uid"), uid.to_string());
+        assert!(evidence.unfinished);
+        let wanted = also.iter().copied().chain(["unix:sha256"]).collect();
+        assert_eq!(missing(&evidence), wanted);
+        assert_eq!(
+            why(&evidence, "unix:sha256"),
+            "the program has not been read to its end yet"
+        );
+    }
+
+    // The reading goes on, and who looks again finds what it has come to.
+    let let_go = tokio::task::spawn_blocking(|| File::options().write(true).open(until));
+    let _let_go = let_go.await.unwrap().unwrap();
+    let digest = sha256_of(&std::env::current_exe().unwrap());
+    for connection in [&slow, &behind] {
+        let evidence = loop {
+            let evidence = house.evidence(connection.peer()).await;
+            if !evidence.unfinished {
+                break evidence;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(selector(&evidence, "sha256"), digest);
+    }
+}
+
+#[tokio::test]
 async fn programs_above_the_size_limit_have_no_digest() {
     let size = std::fs::metadata(std::env::current_exe().unwrap())
         .unwrap()
         .len();
     for (limit, hashed) in [(size - 1, false), (size, true)] {
-        let house = House::new().attesting(UnixAttestorOptions::default().hash_size_limit(limit));
+        let house = House::new().attesting(patient().hash_size_limit(limit));
         let mut puppet = Puppet::start();
         puppet.connect(&house.socket());
         let connection = house.accept().await;

@@ -492,6 +492,12 @@ fn obey(verb: &str, rest: &str) {
             std::mem::forget(crate::slow_files::open_unclosable(Path::new(rest)));
             say("ok");
         }
+        // A file system with this program in it, which who else reads it gets when somebody lets him.
+        "mount-unreadable" => {
+            let (at, until) = rest.split_once(' ').unwrap();
+            crate::slow_files::mount_unreadable(Path::new(at), Path::new(until));
+            say("ok");
+        }
         _ => panic!("no such command: {verb}"),
     }
 }
@@ -507,7 +513,7 @@ extern "C" fn wait_for_the_end_of(parent: *mut libc::c_void) -> c_int {
     }
 }
 
-fn end_with(parent: usize) {
+pub(crate) fn end_with(parent: usize) {
     // SAFETY: numbers.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);

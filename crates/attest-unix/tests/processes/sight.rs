@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use plastron_attest::{Attested, Interest, WorkloadAttestor as _};
 use plastron_attest_unix::{BindOptions, Capabilities, Processes, UnixAttestor, UnixListener};
 
-use crate::house::{House, needs_root};
+use crate::house::{House, needs_root, patient};
 use crate::puppet::{Puppet, say};
 
 /// What a puppet does that is an agent: accepts one connection, and says what it makes of it.
@@ -19,7 +19,10 @@ pub(crate) fn be_an_agent(socket: &Path) {
         say("ok");
         let connection = listener.accept().await.unwrap();
         let peer = connection.peer();
-        match UnixAttestor::default().attest(peer, &Interest::all()).await {
+        match UnixAttestor::new(patient())
+            .attest(peer, &Interest::all())
+            .await
+        {
             Ok(Attested::Evidence(evidence)) => {
                 let selectors: Vec<_> = evidence.selectors.iter().map(|one| one.value()).collect();
                 let mut missing: Vec<_> = evidence.missing.iter().map(|one| one.what).collect();
