@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod exec;
+mod forged;
 mod house;
 mod ids;
 mod pids;

@@ -498,8 +498,36 @@ fn obey(verb: &str, rest: &str) {
             crate::slow_files::mount_unreadable(Path::new(at), Path::new(until));
             say("ok");
         }
+        // Stops another process, and is its tracer.
+        "attach" => {
+            // SAFETY: numbers.
+            check(unsafe { libc::ptrace(libc::PTRACE_ATTACH, tracee(rest), 0, 0) } as c_int);
+            wait_for(tracee(rest));
+            say("ok");
+        }
+        // Writes into its memory, and lets it go.
+        "inject-and-detach" => {
+            let [pid, address, word] = rest.splitn(3, ' ').collect::<Vec<_>>()[..] else {
+                panic!("{rest}")
+            };
+            let address: usize = address.parse().unwrap();
+            let word = usize::from_ne_bytes(word.as_bytes().try_into().unwrap());
+            // SAFETY: addresses of the other process, which the kernel checks.
+            check(
+                unsafe { libc::ptrace(libc::PTRACE_POKEDATA, tracee(pid), address, word) } as c_int,
+            );
+            // SAFETY: numbers.
+            check(unsafe { libc::ptrace(libc::PTRACE_DETACH, tracee(pid), 0, 0) } as c_int);
+            say("ok");
+        }
+        // Makes the kernel say that another program runs.
+        "forge-program" => say(&crate::forged::forge_program(Path::new(rest))),
         _ => panic!("no such command: {verb}"),
     }
+}
+
+fn tracee(pid: &str) -> libc::pid_t {
+    pid.parse().unwrap()
 }
 
 pub(crate) static WORDS: [u8; 8] = *b"innocent";

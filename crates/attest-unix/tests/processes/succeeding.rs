@@ -6,7 +6,11 @@
 use std::os::unix::fs::FileExt as _;
 use std::process::{Command, Stdio};
 
-use crate::house::{House, greet, read, runs, spoken_now};
+use plastron_attest::PeerLost;
+use plastron_testing::parts::left_out;
+
+use crate::house::{House, greet, if_permitted, now, read, runs, selector, spoken_now, why};
+use crate::program::sha256_of;
 use crate::puppet::{Puppet, WORDS};
 
 /// Asks for an identity inside whatever program it is loaded into: connects, waits for the server's first words, answers.
@@ -79,6 +83,71 @@ async fn whoever_may_write_the_memory_of_the_entitled_program_speaks_for_it() {
     puppet.order("write-words");
     assert_ne!(&WORDS, b"guilty!!");
     assert_eq!(read(&mut connection).await, "guilty!!");
+    assert_eq!(spoken_now(&peer).await, Some(Ok(())));
+}
+
+#[tokio::test]
+async fn whoever_traced_the_entitled_program_and_let_it_go_speaks_for_it() {
+    let house = House::new();
+    let cart = house.program("cart");
+    let mut puppet = Puppet::start_at(&cart);
+    let at = puppet.ask("address");
+    puppet.connect(&house.socket());
+    let mut tracer = Puppet::start();
+    let pid = puppet.pid();
+    if_permitted!(tracer, &format!("attach {pid}"));
+    let connection = house.accept().await;
+    let evidence = house.evidence(connection.peer()).await;
+    assert_eq!(why(&evidence, "unix:path"), "the process is traced");
+    drop(connection);
+    tracer.order(&format!("inject-and-detach {pid} {at} guilty!!"));
+
+    // What it did stays, and it does not show.
+    puppet.connect(&house.socket());
+    let mut connection = house.accept().await;
+    let peer = connection.peer().clone();
+    runs(&house.evidence(&peer).await, &cart);
+    greet(&mut connection).await;
+    puppet.order("write-words");
+    assert_eq!(read(&mut connection).await, "guilty!!");
+    assert_eq!(spoken_now(&peer).await, Some(Ok(())));
+}
+
+#[tokio::test]
+async fn a_process_that_forges_what_the_kernel_says_of_it_passes_for_the_entitled_program() {
+    let house = House::new();
+    let [cart, thief] = ["cart", "thief"].map(|name| house.program(name));
+    let mut other = std::fs::File::options().append(true).open(&cart).unwrap();
+    std::io::Write::write_all(&mut other, b"another program").unwrap();
+    drop(other);
+    let mut puppet = Puppet::start_at(&thief);
+    if rustix::process::geteuid().is_root() {
+        puppet.order("ids 12345 12345");
+    }
+    puppet.connect(&house.socket());
+    let honest = house.accept().await;
+    runs(&house.evidence(honest.peer()).await, &thief);
+    let mut lost = std::pin::pin!(honest.peer().handle.lost());
+    assert_eq!(now(lost.as_mut()).await, None);
+
+    let answer = puppet.ask(&format!("forge-program {}", cart.display()));
+    if answer != "ok" {
+        return left_out(format_args!(
+            "the kernel does not let /proc/self/exe be forged: {answer}"
+        ));
+    }
+    // Who has been looked at before is caught by the next look at all facts.
+    house.listener.processes().look_closely_now().await;
+    assert_eq!(lost.await, PeerLost::FactsChanged);
+    puppet.connect(&house.socket());
+    let mut connection = house.accept().await;
+    let peer = connection.peer().clone();
+    let evidence = house.evidence(&peer).await;
+    runs(&evidence, &cart);
+    assert_eq!(selector(&evidence, "sha256"), sha256_of(&cart));
+    greet(&mut connection).await;
+    puppet.order("write request");
+    assert_eq!(read(&mut connection).await, "request");
     assert_eq!(spoken_now(&peer).await, Some(Ok(())));
 }
 
