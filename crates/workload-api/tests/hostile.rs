@@ -5,11 +5,15 @@
 mod served;
 
 use std::io;
+use std::net::Shutdown;
+use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use plastron_testing::parts::left_out;
 use plastron_wire::workload::X509svidRequest;
 use plastron_workload_api::{Accept, ConnectionRefused, Limits, Method};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use served::{
     EMPTY, Raw, assert_serves, grpc, serve, until, with_header, within, x509, x509_request,
 };
@@ -336,17 +340,110 @@ async fn streams_are_limited_by_connection_and_by_user() {
     assert!(within(third).await.is_ok());
 }
 
-#[tokio::test]
-async fn idle_connections_cost_nobody_his_answer() {
-    let served = serve(Limits::for_descriptors(1000));
-    let mut idle = Vec::new();
-    for _ in 0..300 {
-        idle.push(UnixStream::connect(&served.path).await.unwrap());
-    }
-    assert_serves(&served).await;
-    until(|| served.stats.connections() >= 300).await;
+/// The socket that a process started by a test is to connect to.
+const SOCKET: &str = "HOSTILE_SOCKET";
+/// How often.
+const TIMES: &str = "HOSTILE_TIMES";
+
+#[test]
+#[ignore = "run by the test below, in a process with descriptors of its own"]
+fn connects_often_and_says_nothing() {
+    raise_descriptors();
+    let socket = std::env::var_os(SOCKET).unwrap();
+    let times: usize = std::env::var(TIMES).unwrap().parse().unwrap();
+    let connect = |_| std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    let idle: Vec<_> = (0..times).map(connect).collect();
+    io::copy(&mut io::stdin(), &mut io::sink()).unwrap();
     drop(idle);
+}
+
+/// As many descriptors as this process may have.
+fn raise_descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum;
+    let raised = Rlimit {
+        current: most,
+        maximum: most,
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+    most.map_or(usize::MAX, |most| usize::try_from(most).unwrap())
+}
+
+#[tokio::test]
+async fn ten_thousand_idle_connections_cost_nobody_his_answer() {
+    const WANTED: usize = 10_000;
+    // Beside what else this process has open.
+    let idle = WANTED.min(raise_descriptors().saturating_sub(300));
+    if idle < WANTED {
+        left_out(format_args!("{} of {WANTED} connections", WANTED - idle));
+    }
+    let served = serve(Limits {
+        connections_per_uid: idle,
+        request_time: Duration::from_secs(600),
+        ..Limits::for_descriptors(idle + 2000)
+    });
+    let mut callers = Command::new(std::env::current_exe().unwrap())
+        .args(["connects_often_and_says_nothing", "--ignored", "--exact"])
+        .env(SOCKET, &served.path)
+        .env(TIMES, idle.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let patient = Duration::from_secs(120);
+    let all_are_there = async {
+        while served.stats.connections() < idle as u64 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(patient, all_are_there).await.unwrap();
+    served.stage.uid.store(1001, SeqCst);
+    assert_serves(&served).await;
+    drop(callers.stdin.take());
+    assert!(callers.wait().unwrap().success());
     until(|| served.stats.connections() == 0).await;
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_by_half_keeps_nothing_and_hurts_nobody() {
+    let served = serve(Limits::default());
+    for how in [Shutdown::Write, Shutdown::Read, Shutdown::Both] {
+        for asks in [false, true] {
+            let stream = std::os::unix::net::UnixStream::connect(&served.path).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            // It stays open to the end of the test.
+            let still_open = stream.try_clone().unwrap();
+            let stream = UnixStream::from_std(stream).unwrap();
+            let (mut send, mut connection) = h2::client::handshake(stream).await.unwrap();
+            let mut answer = None;
+            if asks {
+                let (response, mut request) = send.send_request(x509_request(), false).unwrap();
+                request
+                    .send_data(bytes::Bytes::from_static(EMPTY), true)
+                    .unwrap();
+                // From here on nobody polls the connection.
+                answer = Some(tokio::select! {
+                    response = response => response.unwrap(),
+                    ended = &mut connection => panic!("{ended:?}"),
+                });
+                assert_eq!(served.stats.streams(), 1);
+            }
+            until(|| served.stats.connections() == 1).await;
+            still_open.shutdown(how).unwrap();
+            // It is not told of somebody who only stopped to listen before it has something to say.
+            served.publish(x509("b", 100));
+            assert_serves(&served).await;
+            let is_gone = || served.stats.connections() == 0 && served.stats.streams() == 0;
+            if asks || how != Shutdown::Read {
+                until(is_gone).await;
+            } else {
+                drop((send, connection, still_open));
+                until(is_gone).await;
+                continue;
+            }
+            drop((answer, send, connection, still_open));
+        }
+    }
 }
 
 /// A listener that fails before it accepts.

@@ -14,6 +14,7 @@ use plastron_workload_api::Limits;
 use served::{
     EMPTY, Raw, assert_serves, grpc, serve, until, with_header, within, x509, x509_request,
 };
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 
 #[tokio::test]
@@ -203,29 +204,59 @@ async fn a_reader_that_comes_back_skips_to_the_latest() {
     assert_eq!(got.len(), wanted);
 }
 
-#[tokio::test]
-async fn a_thousand_unread_streams_do_not_keep_a_caller_waiting() {
-    let served = serve(Limits {
-        streams_per_connection: 1000,
-        ..Limits::for_descriptors(4096)
-    });
-    served.publish(x509("a", 3000));
-    let mut builder = h2::client::Builder::new();
-    builder
-        .initial_window_size(1 << 20)
-        .initial_connection_window_size(1 << 30);
-    let stream = UnixStream::connect(&served.path).await.unwrap();
-    let mut raw = Raw::over(stream, builder).await;
-    let mut unread = Vec::new();
-    for _ in 0..1000 {
-        raw.send = raw.send.clone().ready().await.unwrap();
-        let (response, mut stream) = raw.send.send_request(x509_request(), false).unwrap();
-        stream
-            .send_data(bytes::Bytes::from_static(EMPTY), true)
-            .unwrap();
-        unread.push(response);
+/// The first words of a client whose streams have such a window, and so many requests for X.509-SVIDs.
+fn requests(streams: u32, window: u32) -> Vec<u8> {
+    let frame = |kind, flags, stream: u32, payload: &[u8]| {
+        let [_, a, b, c] = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&[a, b, c, kind, flags][..], &stream.to_be_bytes(), payload].concat()
+    };
+    let (head, data, settings, window_update) = (1, 0, 4, 8);
+    let block = [
+        &b"\x83\x86\x00\x05:path\x20/SpiffeWorkloadAPI/FetchX509SVID"[..],
+        b"\x00\x0a:authority\x09localhost\x00\x0ccontent-type\x10application/grpc",
+        b"\x00\x12workload.spiffe.io\x04true",
+    ]
+    .concat();
+    let mut words = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let window = [&[0, 4][..], &window.to_be_bytes()].concat();
+    words.extend(frame(settings, 0, 0, &window));
+    words.extend(frame(window_update, 0, 0, &[0x3f, 0, 0, 0]));
+    for stream in (0..streams).map(|nth| nth * 2 + 1) {
+        words.extend(frame(head, 4, stream, &block));
+        words.extend(frame(data, 1, stream, EMPTY));
     }
-    assert_serves(&served).await;
-    until(|| served.stats.streams() == 1000).await;
-    assert_serves(&served).await;
+    words
+}
+
+#[tokio::test]
+async fn while_a_thousand_streams_open_that_nobody_reads_others_are_answered() {
+    // With its windows shut, all open. With windows so large that only the socket pushes back, as many as that lets.
+    for window in [0, 1 << 20] {
+        let served = serve(Limits {
+            streams_per_connection: 1000,
+            ..Limits::for_descriptors(4096)
+        });
+        served.publish(x509("a", 3000));
+        let mut unread = UnixStream::connect(&served.path).await.unwrap();
+        until(|| served.stats.connections() == 1).await;
+        served.stage.uid.store(1001, SeqCst);
+        let words = requests(1000, window);
+        let mut saying = pin!(unread.write_all(&words));
+        let mut answered = pin!(assert_serves(&served));
+        // While they are being opened; their user reads nothing, now or later.
+        let mut was_said = false;
+        poll_fn(|cx| {
+            was_said = was_said || saying.as_mut().poll(cx).map(Result::unwrap).is_ready();
+            answered.as_mut().poll(cx)
+        })
+        .await;
+        if window == 0 {
+            if !was_said {
+                within(saying).await.unwrap();
+            }
+            until(|| served.stats.streams() == 1000).await;
+        }
+        until(|| served.stats.streams() > 1).await;
+        assert_serves(&served).await;
+    }
 }
