@@ -265,7 +265,7 @@ impl<A: Attest, N: Answer<A::Caller>> Call<A, N> {
             self.send(message)?;
             self.room(Patience::Watch).await?;
             message = self.update(&mut updates).await?;
-            self.connection.worked();
+            self.connection.updates();
         }
     }
 

@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,7 +23,8 @@ use crate::contract::{Answer, Attest};
 use crate::reply::Reply;
 use crate::server::Shared;
 use crate::socket::Socket;
-use crate::turns::Place;
+use crate::turns::{self, Place};
+use crate::wakes::Wakes;
 use crate::{ConnectionRefused, Limits, Method, Refusal, Refused, Stats};
 
 /// A connection whose caller is known.
@@ -36,7 +37,7 @@ pub(crate) struct Connection<A: Attest, N> {
     heard: AtomicBool,
     /// At which reading of the socket the caller was looked at last, while the connection is driven.
     looked: AtomicU64,
-    /// Calls begun and updates sent since the connection had its turn.
+    /// What was done since the connection had its turn, as turns count it.
     worked: AtomicUsize,
 }
 
@@ -100,13 +101,13 @@ impl<A: Attest, N: Answer<A::Caller>> Connection<A, N> {
         self.heard.store(true, Relaxed);
     }
 
-    /// A piece of work has been done for the caller.
-    pub(crate) fn worked(&self) {
+    /// An update of a stream is being sent.
+    pub(crate) fn updates(&self) {
         self.worked.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn open_call(&self, method: Method) -> OpenCall {
-        self.worked();
+        self.worked.fetch_add(turns::CALL, Relaxed);
         self.shared.stats.streams.fetch_add(1, Relaxed);
         OpenCall {
             stats: Arc::clone(&self.shared.stats),
@@ -140,6 +141,8 @@ impl Drop for OpenCall {
 
 /// Calls of one connection that are begun in a turn: a millisecond, where each verifies a token.
 const CALLS_IN_A_TURN: usize = 16;
+/// How often calls and connection wake each other in a turn before the others get theirs.
+const ROUNDS_IN_A_TURN: usize = 4;
 /// No reading has this number.
 const NEVER: u64 = u64::MAX;
 /// What is longer is no limit, and at some length no time that can be named.
@@ -261,6 +264,7 @@ where
         h2,
         calls: FuturesUnordered::new(),
         place,
+        wakes: Arc::default(),
         connection: Arc::new(connection),
     })
 }
@@ -282,6 +286,7 @@ struct Driver<A: Attest, N> {
     h2: H2<A::Connection>,
     calls: FuturesUnordered<BoxedCall>,
     place: Place,
+    wakes: Arc<Wakes>,
     connection: Arc<Connection<A, N>>,
 }
 
@@ -345,38 +350,53 @@ impl<A: Attest, N: Answer<A::Caller>> Driver<A, N> {
         let driven = self.drive(cx);
         let read = self.connection.socket.readings().wrapping_sub(read);
         let worked = self.connection.worked.swap(0, Relaxed);
-        self.place.done(
-            usize::try_from(read)
-                .unwrap_or(usize::MAX)
-                .max(worked)
-                .max(1),
-        );
+        // What a call takes to be read is part of it; whoever sends frames without end pays for each further reading.
+        let read = usize::try_from(read).unwrap_or(usize::MAX);
+        let read = read.saturating_sub(1).saturating_mul(turns::CALL);
+        self.place.done(read.max(worked).max(1));
         driven
     }
 
     /// Moves calls and connection as far as they go, and lets the answers leave together. Ready when the connection has
     /// closed or broken.
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.wakes.begin(cx.waker());
+        let waker = Waker::from(Arc::clone(&self.wakes));
+        let cx = &mut Context::from_waker(&waker);
         let connection = &self.connection;
         connection.looked.store(NEVER, Relaxed);
         connection.socket.gather();
-        let moved = self.advance(cx);
-        match self.connection.socket.poll_release(cx) {
-            Poll::Ready(Err(error)) => {
-                debug!(%error, "a connection broke");
-                Poll::Ready(())
-            }
-            Poll::Ready(Ok(())) | Poll::Pending => moved,
+        let mut moved = self.settle(cx);
+        if let Poll::Ready(Err(error)) = self.connection.socket.poll_release(cx) {
+            debug!(%error, "a connection broke");
+            moved = Poll::Ready(());
         }
+        self.wakes.end();
+        moved
     }
 
-    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        for _ in 0..CALLS_IN_A_TURN {
+    /// Until neither wakes the other, or it has been enough.
+    fn settle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut left = CALLS_IN_A_TURN;
+        for _ in 0..ROUNDS_IN_A_TURN {
+            if self.advance(&mut left, cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if left == 0 || !self.wakes.again() {
+                break;
+            }
+        }
+        Poll::Pending
+    }
+
+    fn advance(&mut self, left: &mut usize, cx: &mut Context<'_>) -> Poll<()> {
+        while *left > 0 {
             while let Poll::Ready(Some(())) = self.calls.poll_next_unpin(cx) {}
             match ready!(self.h2.poll_accept(cx)) {
                 Some(Ok((request, respond))) => {
                     self.calls
                         .push(call::start(&self.connection, request, respond));
+                    *left -= 1;
                 }
                 Some(Err(error)) => {
                     debug!(%error, "a connection broke");

@@ -51,3 +51,4 @@ mod services;
 mod socket;
 mod stats;
 mod turns;
+mod wakes;

@@ -155,7 +155,7 @@ impl ServiceCall {
                 let frame = pin!(poll_fn(|cx| body.as_mut().poll_frame(cx)));
                 call.race(Patience::Watch, frame).await?
             };
-            call.connection.worked();
+            call.connection.updates();
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => call.reply.data(data)?,
                 Some(Ok(Err(frame))) => {

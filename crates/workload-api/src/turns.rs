@@ -21,9 +21,12 @@ use std::task::{Context, Poll, Waker};
 use tokio::runtime::Handle;
 use tokio::task::yield_now;
 
-/// Pieces of work for one user ID in a round. A piece is a call, an update of a stream, a reading of a socket, or a
-/// connection: some ten microseconds, or sixty where it verifies a token.
-pub(crate) const SHARE: usize = 16;
+/// Work for one user ID in a round: sixteen calls, each of which may verify a token, or four times as many updates of
+/// streams. A millisecond at most, and few rounds where thousands of streams change at once.
+pub(crate) const SHARE: usize = 16 * CALL;
+/// What a call counts, and a new connection, and a reading of a socket beyond the first. An update counts one, and so does a
+/// turn that comes to nothing.
+pub(crate) const CALL: usize = 4;
 
 /// Opens the rounds of all lines.
 #[derive(Debug, Default)]
@@ -37,7 +40,7 @@ pub(crate) struct Rounds {
 #[derive(Debug)]
 pub(crate) struct Line {
     rounds: Arc<Rounds>,
-    /// Pieces of work since the last round. What goes beyond the share is owed in the next.
+    /// Work done since the last round. What goes beyond the share is owed in the next.
     spent: AtomicUsize,
     /// Somebody waits or has been called, so nobody may overtake.
     busy: AtomicBool,
@@ -158,16 +161,16 @@ impl Place {
         self.poll_queue(cx)
     }
 
-    /// Ends a turn in which so many pieces of work were done.
-    pub(crate) fn done(&mut self, pieces: usize) {
-        self.line.spent.fetch_add(pieces, Relaxed);
+    /// Ends a turn in which so much was done.
+    pub(crate) fn done(&mut self, work: usize) {
+        self.line.spent.fetch_add(work, Relaxed);
         self.leave();
     }
 
-    /// Waits for a turn for one piece of work, which follows.
+    /// Waits for a turn for what counts as a call, and follows.
     pub(crate) async fn turn(&mut self) {
         poll_fn(|cx| self.poll_turn(cx)).await;
-        self.done(1);
+        self.done(CALL);
     }
 
     fn poll_queue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -264,7 +267,7 @@ mod tests {
         assert!(has_turn(&mut other.place()).await);
         place.turn().await;
         assert_nothing_left(&line);
-        assert_eq!(line.spent.load(Relaxed), 1);
+        assert_eq!(line.spent.load(Relaxed), CALL);
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ const MODEST: u32 = 1002;
 const CONNECTIONS: usize = 100;
 const CALLS: u8 = 50;
 const ALL: usize = CONNECTIONS * CALLS as usize;
-/// Pieces of work for one user ID in a round.
+/// Calls of one user ID in a round.
 const SHARE: usize = 16;
 /// `ValidateJWTSVIDRequest`, framed.
 const TOKEN: &[u8] = b"\0\0\0\0\x09\x0a\x01a\x12\x04good";
@@ -159,7 +159,7 @@ async fn streams_of_one_user_that_change_together_do_not_delay_another() {
     served.publish(served::x509("b", 1));
     validate(&mut modest).await;
     let updated = served.stage.released.load(SeqCst) - ALL;
-    // Each connection has a hundred of them, which are one turn; what goes beyond the share is owed.
+    // Each connection has many of them, which are one turn; what goes beyond the share is owed.
     assert!(updated <= 8 * usize::from(CALLS), "{updated} updates");
     until(|| served.stage.released.load(SeqCst) == 2 * ALL).await;
 }
