@@ -3,24 +3,23 @@
 //! Open to root and to the agent's user. Anybody may have his own processes explained. The overflow uid is neither anybody's
 //! nor the agent's, also where the agent itself runs under it: callers from any user namespace have it.
 
+mod explain;
+
 use std::{sync::Arc, time::SystemTime};
 
 use plastron_attest::Interest;
 use plastron_attest_unix::is_uid_of_many;
-use plastron_entry::RegistrationEntry;
 use plastron_id::TrustDomainRef;
 use plastron_wire::agent::v1 as proto;
 use plastron_workload_api::Refusal;
 use tonic::{Request, Response, Status};
 
+use self::explain::Explanations;
 use crate::{
     agent::Core,
     callers::Caller,
     upstream::{AuthorityState, Done, Kind, Phase},
 };
-
-/// Entries shown that almost match.
-const NEAR_ENTRIES: usize = 5;
 
 /// The service, over a running agent.
 #[derive(Clone)]
@@ -28,11 +27,16 @@ pub(crate) struct Admin {
     core: Arc<Core>,
     /// The agent's own user, who may do what root may.
     uid: u32,
+    explanations: Arc<Explanations>,
 }
 
 impl Admin {
     pub(crate) fn new(core: Arc<Core>, uid: u32) -> Self {
-        Self { core, uid }
+        Self {
+            core,
+            uid,
+            explanations: Arc::default(),
+        }
     }
 
     /// Who asks. The server puts the attested caller beside each request.
@@ -101,6 +105,10 @@ impl proto::agent_server::Agent for Admin {
             );
             return Err(self.refuse(caller, "Explain", words));
         }
+        let explaining = self.explanations.begin(asker).ok_or_else(|| {
+            let words = format!("an explanation for uid {asker} is under way: ask again");
+            Status::unavailable(words)
+        })?;
         let evidence = self
             .core
             .callers
@@ -109,31 +117,8 @@ impl proto::agent_server::Agent for Admin {
             .map_err(|error| {
                 Status::unavailable(format!("process {pid} cannot be attested: {error}"))
             })?;
-        let registry = self.core.callers.registry();
-        let entitled = registry.entitled(&evidence, self.core.clock.now());
-        let near = registry
-            .entries()
-            .nearest(&evidence.selectors, NEAR_ENTRIES);
-        Ok(Response::new(proto::ExplainResponse {
-            facts: Some(facts(&evidence)),
-            selectors: evidence.selectors.iter().map(ToString::to_string).collect(),
-            missing: evidence
-                .missing
-                .iter()
-                .map(|missing| proto::Missing {
-                    what: missing.what.into(),
-                    why: missing.why.to_string(),
-                })
-                .collect(),
-            matching: entitled.entries.iter().map(|entry| show(entry)).collect(),
-            near: near
-                .into_iter()
-                .map(|near| proto::NearEntry {
-                    entry: Some(show(&near.entry)),
-                    missing_selectors: near.missing.iter().map(ToString::to_string).collect(),
-                })
-                .collect(),
-        }))
+        let told = explaining.tell(self.core.clone(), evidence).await;
+        told.map(Response::new)
     }
 
     async fn get_bundle(
@@ -253,27 +238,6 @@ fn is_same_user(one: u32, other: u32) -> bool {
     one == other && !is_uid_of_many(one)
 }
 
-fn facts(evidence: &plastron_attest::Evidence) -> proto::Facts {
-    let value = |name: &str| {
-        evidence
-            .selectors
-            .iter()
-            .find_map(|selector| selector.to_string().strip_prefix(name).map(str::to_owned))
-    };
-    let facts = &evidence.facts;
-    proto::Facts {
-        pid: facts.pid,
-        uid: Some(facts.uid),
-        gid: Some(facts.gid),
-        groups: facts.groups.clone(),
-        user: value("unix:user:"),
-        group: value("unix:group:"),
-        path: facts.path.as_ref().map(|path| path.display().to_string()),
-        sha256: value("unix:sha256:"),
-        started_at: None,
-    }
-}
-
 fn show_authority(authority: &AuthorityState) -> proto::Authority {
     proto::Authority {
         kind: match authority.kind {
@@ -308,15 +272,6 @@ fn say(done: &Done) -> String {
         }
         Done::Activated { kind, id } => format!("activated {} authority {id}", name(kind)),
         Done::Retired { kind, id } => format!("retired {} authority {id}", name(kind)),
-    }
-}
-
-fn show(entry: &RegistrationEntry) -> proto::Entry {
-    proto::Entry {
-        id: entry.id.to_string(),
-        spiffe_id: entry.spiffe_id.to_string(),
-        selectors: entry.selectors.iter().map(ToString::to_string).collect(),
-        hint: entry.hint.to_string(),
     }
 }
 

@@ -15,18 +15,23 @@ use std::{
 
 use pki_types::SignatureVerificationAlgorithm;
 use plastron_agent::{
-    Settings,
+    Clock, Settings,
     audit::{AuditOptions, AuditThread},
 };
 use plastron_attest::{AttestError, Attested, BoxFuture, Interest, Peer, WorkloadAttestor};
 use plastron_keys::{KeyBackend, KeyError, KeyType, PrivateKey};
 use plastron_keys_aws_lc::AwsLc;
-use plastron_wire::{agent::v1::RotateAuthorityRequest, workload::X509svidRequest};
+use plastron_wire::{
+    agent::v1::{ExplainRequest, RotateAuthorityRequest},
+    workload::X509svidRequest,
+};
 use plastron_workload_api::FIRST_ANSWER;
 use served::{Different, PATIENCE, entry, mine, next, own_uid, serve, serve_differently};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
+    sync::Notify,
+    time::Instant,
 };
 use tonic::Code;
 
@@ -186,24 +191,27 @@ impl WorkloadAttestor for Endless {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_entry_that_was_removed_does_not_come_back_when_another_expires() {
     let mut settings = Settings::new("example.org".parse().unwrap());
     settings.attestation_timeout = Duration::from_secs(3);
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the agent under test reads this clock"
-    )]
-    let end = SystemTime::now() + Duration::from_secs(1);
+    let (began, started) = (
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+        Instant::now(),
+    );
     let entries = [
         mine("/cart").build().unwrap(),
-        mine("/brief").expires_at(end).build().unwrap(),
+        mine("/brief")
+            .expires_at(began + Duration::from_secs(1))
+            .build()
+            .unwrap(),
     ];
     let agent = serve_differently(
         entries,
         Different {
             settings,
             attestors: vec![Box::new(Endless)],
+            clock: Clock::from_fn(move || began + started.elapsed()),
             ..Different::default()
         },
     );
@@ -214,19 +222,12 @@ async fn an_entry_that_was_removed_does_not_come_back_when_another_expires() {
         .unwrap()
         .into_inner();
     assert_eq!(next(&mut stream).await.unwrap().svids.len(), 2);
-    // Those who are connected are looked at anew for these entries, and that takes long.
-    let mut replaced =
-        std::pin::pin!(agent.replace([entry("/else", &["endless:question:x"]).build().unwrap()]));
-    let mut looking = true;
+    // Those who are connected are looked at anew for these entries, and that takes until it times out.
+    agent
+        .replace([entry("/else", &["endless:question:x"]).build().unwrap()])
+        .await;
     for millis in [0, 1500, 3000] {
-        let later = tokio::time::sleep(Duration::from_millis(millis));
-        tokio::pin!(later);
-        while !later.is_elapsed() {
-            tokio::select! {
-                _ = &mut replaced, if looking => looking = false,
-                () = &mut later => {}
-            }
-        }
+        tokio::time::sleep(Duration::from_millis(millis)).await;
         let refused = match client.fetch_x509svid(X509svidRequest {}).await {
             Ok(stream) => next(&mut stream.into_inner()).await.map(drop),
             Err(status) => Err(status),
@@ -237,6 +238,74 @@ async fn an_entry_that_was_removed_does_not_come_back_when_another_expires() {
             "after {millis} ms"
         );
     }
+}
+
+/// A question that an explanation asks.
+#[derive(Default)]
+struct Question {
+    asked: Notify,
+    answered: Notify,
+}
+
+/// Has the test answer.
+struct Asked(Arc<Question>);
+
+impl WorkloadAttestor for Asked {
+    fn selector_kind(&self) -> &'static str {
+        "asked"
+    }
+
+    fn attest<'a>(
+        &'a self,
+        _: &'a Peer,
+        interest: &'a Interest,
+    ) -> BoxFuture<'a, Result<Attested, AttestError>> {
+        Box::pin(async {
+            if interest.wants("asked", "question") {
+                self.0.asked.notify_one();
+                self.0.answered.notified().await;
+            }
+            Ok(Attested::NotApplicable)
+        })
+    }
+}
+
+#[tokio::test]
+async fn whoever_wants_explanations_all_the_time_gets_one_at_a_time() {
+    let mut settings = Settings::new("example.org".parse().unwrap());
+    settings.attestation_timeout = Duration::from_secs(300);
+    let question = Arc::new(Question::default());
+    let agent = serve_differently(
+        [mine("/cart").build().unwrap()],
+        Different {
+            settings,
+            attestors: vec![Box::new(Asked(question.clone()))],
+            ..Different::default()
+        },
+    );
+    let pid = i32::try_from(std::process::id()).unwrap();
+    let mut operator = agent.operator().await;
+    let request = ExplainRequest { pid };
+    let mut other = operator.clone();
+    let mut first = std::pin::pin!(operator.explain(request));
+    tokio::select! {
+        _ = &mut first => panic!("nobody has answered yet"),
+        () = question.asked.notified() => {}
+    }
+    let second = tokio::time::timeout(PATIENCE, other.explain(request)).await;
+    let refused = second.unwrap().unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert!(refused.message().contains("is under way"), "{refused}");
+    let mut client = agent.client().await;
+    let stream = client.fetch_x509svid(X509svidRequest {}).await.unwrap();
+    assert_eq!(next(&mut stream.into_inner()).await.unwrap().svids.len(), 1);
+
+    question.answered.notify_one();
+    let told = tokio::time::timeout(PATIENCE, first).await.unwrap();
+    assert_eq!(told.unwrap().into_inner().matching.len(), 1);
+    question.answered.notify_one();
+    let again = tokio::time::timeout(PATIENCE, other.explain(request)).await;
+    assert!(again.unwrap().is_ok());
 }
 
 #[tokio::test]

@@ -58,6 +58,7 @@ pub(crate) struct Different {
     pub(crate) unix: UnixAttestorOptions,
     /// Beside that.
     pub(crate) attestors: Vec<Box<dyn WorkloadAttestor>>,
+    pub(crate) clock: Clock,
 }
 
 impl Default for Different {
@@ -70,6 +71,7 @@ impl Default for Different {
             keys: Arc::new(AwsLc),
             unix: UnixAttestorOptions::default(),
             attestors: Vec::new(),
+            clock: Clock::system(),
         }
     }
 }
@@ -90,11 +92,11 @@ pub(crate) fn serve_differently(
         keys,
         unix,
         mut attestors,
+        clock,
     } = different;
     attestors.push(Box::new(UnixAttestor::new(unix)));
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("agent.sock");
-    let clock = Clock::system();
     let embedded = Embedded::open(
         EmbeddedSettings::new(settings.trust_domain.clone(), policy),
         Box::new(MemoryKeyStore::new()),
