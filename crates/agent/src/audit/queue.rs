@@ -51,7 +51,8 @@ struct State {
     lost: u64,
     /// The writer sleeps until it is woken.
     asleep: bool,
-    reopen: bool,
+    /// Another file from here on: so many of `entries` came before.
+    reopen: Option<usize>,
     stop: bool,
     flushes_asked: u64,
     flushes_done: u64,
@@ -61,7 +62,7 @@ struct State {
 
 impl State {
     fn is_ordered(&self) -> bool {
-        self.reopen || self.stop || self.flushes_asked > self.flushes_done
+        self.reopen.is_some() || self.stop || self.flushes_asked > self.flushes_done
     }
 }
 
@@ -69,7 +70,8 @@ impl State {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Orders {
     pub(super) lost: u64,
-    pub(super) reopen: bool,
+    /// Another file, after so many of the records that were taken.
+    pub(super) reopen: Option<usize>,
     pub(super) stop: bool,
     /// To be given to [`Queue::has_flushed`] when all that was taken is written.
     pub(super) flush: u64,
@@ -106,7 +108,9 @@ impl Queue {
     }
 
     pub(super) fn reopen(&self) {
-        self.lock().reopen = true;
+        let mut state = self.lock();
+        state.reopen = Some(state.entries.len());
+        drop(state);
         self.work.notify_one();
     }
 
@@ -176,7 +180,10 @@ impl Queue {
         }
         Orders {
             lost: std::mem::take(&mut state.lost),
-            reopen: std::mem::take(&mut state.reopen),
+            reopen: state
+                .reopen
+                .take()
+                .map(|before| if stuck { usize::MAX } else { before }),
             stop: state.stop,
             flush: state.flushes_asked,
         }

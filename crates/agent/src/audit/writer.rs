@@ -154,6 +154,10 @@ impl Writer {
             let orders = self.shared.queue.take(&mut self.waiting, gather, deadline);
             gather = !stuck && !self.waiting.is_empty();
             self.lost += orders.lost;
+            // What came after the order is for the other file.
+            let later = orders
+                .reopen
+                .map(|before| self.waiting.split_off(before.min(self.waiting.len())));
 
             let now = Instant::now();
             if orders.lost > 0 || self.waiting.iter().any(Entry::is_refusal) {
@@ -172,8 +176,15 @@ impl Writer {
             if self.failing.is_none() && self.head_is_due(now) {
                 self.sign_head(now);
             }
-            if orders.reopen {
+            if let Some(later) = later {
                 self.reopen(now);
+                if later.iter().any(Entry::is_refusal) {
+                    self.refusals_due.get_or_insert(now + REFUSALS);
+                }
+                self.waiting.extend(later);
+                if self.failing.is_none() {
+                    self.write(now);
+                }
             }
             if orders.stop {
                 self.end(now);

@@ -197,6 +197,26 @@ fn a_restart_after_a_crash_goes_on_after_a_torn_line() {
 }
 
 #[test]
+fn what_is_recorded_after_a_rotation_is_in_the_new_file() {
+    let log = Log::new();
+    let (audit, thread) = log.start();
+    for nth in 1..=50 {
+        audit.released(&caller(1), &credential(1));
+        fs::rename(log.path(), log.rotated(nth)).unwrap();
+        audit.reopen();
+        // However late the writer hears of it.
+        audit.released(&caller(2), &credential(2));
+        audit.flush();
+        assert_eq!(
+            kinds(&log.records()),
+            ["open", "head", "x509_svid"],
+            "{nth}"
+        );
+    }
+    thread.stop();
+}
+
+#[test]
 fn a_rotated_file_is_continued_in_the_new_one() {
     let log = Log::new();
     let (audit, thread) = log.start();
