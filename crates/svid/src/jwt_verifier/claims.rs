@@ -42,7 +42,7 @@ impl<'p> Claims<'p> {
         SubjectPlace::new(&self.sub, payload)
     }
 
-    /// Judges times and audience; only to be called once the signature holds.
+    /// Judges times and audience (JWT-21, JWT-22, JWT-26 to JWT-31); only to be called once the signature holds.
     pub(super) fn check(&self, now: UnixTime, leeway: Duration) -> Result<Times, JwtError> {
         let times = self.times.check(now, leeway, leeway)?;
         match self.audience {

@@ -27,7 +27,7 @@ impl<'h> Header<'h> {
         Ok(Self { algorithm, members })
     }
 
-    /// Whether `typ` is one of `types`, or is missing and may be. Case counts (AMB-21, AMB-26).
+    /// Whether `typ` is one of `types`, or is missing and may be. Case counts (JWT-13, WIT-05, AMB-21, AMB-26).
     pub(crate) fn is_of(&self, types: &[&str], may_be_missing: bool) -> bool {
         match &self.members.typ {
             None => may_be_missing,
@@ -36,7 +36,7 @@ impl<'h> Header<'h> {
         }
     }
 
-    /// `kid`.
+    /// `kid`, which is a string where it is (JWT-16).
     pub(crate) fn key_id(&self) -> Result<Option<&str>, Fault> {
         match &self.members.kid {
             None => Ok(None),

@@ -15,7 +15,7 @@ pub(crate) enum KeyUsageRule {
 
 /// Checks all rules on the leaf that need neither time nor trust, and returns its SPIFFE ID.
 ///
-/// URIs are counted before any is looked at (X509-02). Spec: X509-SVID §5.2 (X509-62 to X509-65).
+/// URIs are counted before any is looked at (X509-02). Spec: X509-SVID §4.3, §5.2 (X509-29, X509-62 to X509-65).
 #[inline]
 pub(crate) fn check_leaf<'c>(
     leaf: &Certificate<'c>,
@@ -61,7 +61,7 @@ pub(crate) fn check_leaf<'c>(
 }
 
 impl PeerRole {
-    /// Whether extended key usage allows the role; absent allows everything (X509-40, AMB-11).
+    /// Whether extended key usage allows the role; absent allows everything (X509-37, X509-40, AMB-11).
     pub(super) fn is_allowed_by(self, usage: Option<ExtendedKeyUsage>) -> bool {
         usage.is_none_or(|usage| match self {
             Self::Client => usage.allows_client(),

@@ -307,8 +307,8 @@ impl<'c> Search<'_, 'c> {
         Ok(())
     }
 
-    /// Checks that `issuer` signed `certificate`. Algorithm and key are matched by the bytes of their identifiers, parameters
-    /// included (X509-47).
+    /// Checks that `issuer` signed `certificate` (X509-52). Algorithm and key are matched by the bytes of their identifiers,
+    /// parameters included (X509-47).
     fn check_signature(
         &self,
         certificate: &Certificate<'_>,

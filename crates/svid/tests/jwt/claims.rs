@@ -264,7 +264,7 @@ fn gives_claims_as_they_were_signed() {
     assert_eq!(svid.claims_json(), claims);
     assert_eq!(svid.claims()["groups"][0], "a", "JWT-34 +, WAPI-53 +");
     assert_eq!(svid.expires_at(), at(NOW + 300));
-    assert_eq!(svid.issued_at(), Some(at(NOW)));
+    assert_eq!(svid.issued_at(), Some(at(NOW)), "JWT-31 +");
     let text = format!("{svid:?}");
     assert!(text.contains(ID) && !text.contains("groups"), "{text}");
 }

@@ -19,7 +19,8 @@ fn a_token_from_the_local_agent_is_parsed_under_a_name_that_warns() {
     let svid = parse(&token, NOW).unwrap().with_hint("cart");
     assert_eq!(
         (svid.id().as_str(), svid.token(), svid.hint()),
-        (ID, &*token, "cart")
+        (ID, &*token, "cart"),
+        "JWT-43 +: the token whole, as it goes behind `Bearer `"
     );
     assert_eq!(svid.expires_at(), at(NOW + 300));
     assert_eq!(svid.issued_at(), Some(at(NOW)));

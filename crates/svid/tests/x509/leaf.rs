@@ -349,7 +349,7 @@ fn may_be_told_to_accept_a_leaf_without_key_usage() {
     let without = by_root(leaf().without(15));
     assert!(
         lenient.verify(&[&without], &bundle, NOW).is_ok(),
-        "AMB-10 +"
+        "AMB-10 +: without what X509-29 asks of issuers"
     );
     // AMB-10 −: one that is there still has to be right.
     let wrong = by_root(with(Extension::key_usage(&[2])));

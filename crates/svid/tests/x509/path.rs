@@ -475,7 +475,7 @@ fn intermediates_that_cannot_be_read_spoil_the_chain() {
     let result = verify(&[by_root(leaf()), vec![0x30, 0]], &[by_root(root())]);
     assert!(
         matches!(result, Err(VerifyError::Certificate { index: 1, .. })),
-        "{result:?}"
+        "X509-51 −: {result:?}"
     );
 }
 
