@@ -179,7 +179,7 @@ impl Writer {
             if let Some(later) = later {
                 self.reopen(now);
                 if later.iter().any(Entry::is_refusal) {
-                    self.refusals_due.get_or_insert(now + REFUSALS);
+                    self.refusals_due.get_or_insert(now + WINDOW);
                 }
                 self.waiting.extend(later);
                 if self.failing.is_none() {

@@ -36,7 +36,7 @@ impl<'h> Header<'h> {
         }
     }
 
-    /// `kid`, which is a string where it is (JWT-16).
+    /// `kid`, a string where it is there (WIT-03).
     pub(crate) fn key_id(&self) -> Result<Option<&str>, Fault> {
         match &self.members.kid {
             None => Ok(None),
