@@ -643,7 +643,7 @@ fn shows_how_much_is_remembered() {
     with_paths(4, |paths| {
         let bundle = bundle(&roots());
         for count in 1..=4 {
-            assert_eq!(paths.verify(&[by_root(leaf())], &bundle), (accepted(), 1));
+            assert_eq!(paths.verify(&[numbered(count)], &bundle), (accepted(), 1));
             let shown = format!("VerifiedPaths {{ paths: {count}, signatures: 0, .. }}");
             assert_eq!(format!("{:?}", paths.paths), shown);
         }
