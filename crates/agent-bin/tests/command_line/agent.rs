@@ -172,7 +172,7 @@ fn what_cannot_be_in_force_changes_nothing_and_is_said() {
             status.contains("not in force") && status.contains(said),
             "{status}"
         );
-        assert!(agent.log().contains(said), "it is in the log");
+        agent.wait_for_log(said);
         assert_eq!(
             agent.ask(&["api", "fetch", "x509"]).code,
             0,
@@ -202,11 +202,7 @@ fn a_foreign_bundle_follows_its_file_and_outlives_it() {
             == 0
     };
     assert!(!known(&agent), "absent: a warning");
-    assert!(
-        agent.log().contains("partner.json cannot be read"),
-        "{}",
-        agent.log()
-    );
+    agent.wait_for_log("partner.json cannot be read");
 
     let watching = agent.watch();
     watching.next_ids();

@@ -248,7 +248,7 @@ fn what_is_out_of_sight_is_said_at_the_start_and_by_metrics_explain_and_healthch
     let mut run = command(&["run", "--config", &scene.text("agent.toml")]);
     unprivileged(scene.folder.path(), &mut run);
     let agent = Agent::spawn(scene, run);
-    assert!(agent.log().contains("no CAP_SYS_PTRACE"), "{}", agent.log());
+    agent.wait_for_log("no CAP_SYS_PTRACE");
     let page = get(metrics, "/metrics");
     assert!(
         page.contains("plastron_agent_limitation{name=\"no_ptrace\"} 1"),
@@ -307,7 +307,7 @@ fn files_that_cannot_be_watched_are_told_and_are_read_on_a_hangup() {
             && ready.contains("send SIGHUP after a change"),
         "{ready}"
     );
-    assert!(agent.log().contains("cannot be watched"), "{}", agent.log());
+    agent.wait_for_log("cannot be watched");
     Way::InPlace.write(
         &agent.scene.path("agent.toml"),
         &config(&Scene::entry("cart")),

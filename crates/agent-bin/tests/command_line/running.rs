@@ -159,6 +159,32 @@ impl Agent {
         self.wait_for("STATUS=")
     }
 
+    /// Waits until the log says this. A thread of its own writes it, after whatever else shows what happened.
+    pub(crate) fn wait_for_log(&self, wanted: &str) -> String {
+        use rustix::{
+            event::{PollFd, PollFlags, Timespec, poll},
+            fs::inotify,
+        };
+        let changes = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+        inotify::add_watch(
+            &changes,
+            self.scene.path("log"),
+            inotify::WatchFlags::MODIFY,
+        )
+        .unwrap();
+        let patience = Timespec::try_from(PATIENCE).unwrap();
+        loop {
+            let log = self.log();
+            if log.contains(wanted) {
+                return log;
+            }
+            let mut ready = [PollFd::new(&changes, PollFlags::IN)];
+            let some = poll(&mut ready, Some(&patience)).unwrap();
+            assert!(some > 0, "{wanted} is not in the log:\n{log}");
+            rustix::io::read(&changes, &mut [0; 4096]).unwrap();
+        }
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.scene.path("log")).unwrap_or_default()
     }
