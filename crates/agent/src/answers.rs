@@ -332,12 +332,14 @@ impl Desk {
         self.rebuild(topic);
     }
 
-    /// Mints what is to be minted, a bounded number at a time.
+    /// Mints what is to be minted and still wanted, a bounded number at a time.
     fn mint_more(&mut self) {
         while self.minting.len() < MINTED_AT_ONCE
             && let Some(key) = self.to_mint.pop_front()
         {
-            self.mint(key);
+            if self.by_svid.contains_key(&key) {
+                self.mint(key);
+            }
         }
     }
 
