@@ -293,38 +293,3 @@ fn a_file_that_cannot_be_read_is_told_from_one_that_is_wrong() {
         "{error}"
     );
 }
-
-/// Prints how long a large file takes. `cargo test --release -p plastron-agent-bin -- --ignored --nocapture large`
-#[test]
-#[ignore = "a measurement"]
-fn a_large_file_is_read_in_good_time() {
-    use std::fmt::Write as _;
-
-    let mut text = EXAMPLE.to_owned();
-    for number in 0..100_000 {
-        let uid = 1000 + number % 500;
-        writeln!(
-            text,
-            "[[entry]]\nspiffe_id = \"spiffe://example.org/shop/{number}\"\nselectors = [\"unix:uid:{uid}\", \
-             \"unix:path:/usr/bin/cart{number}\"]\nx509_svid_ttl = \"10m\"\ndns_names = [\"cart{number}.internal\"]\nhint = \
-             \"cart\"\n"
-        )
-        .unwrap();
-    }
-    let started = crate::calendar::now();
-    let checked = check(&text, Path::new(FILE), &[]).unwrap();
-    let read = started.elapsed().unwrap();
-    let index = EntryIndex::new(checked.settings.entries.iter().cloned());
-    let indexed = started.elapsed().unwrap() - read;
-    let entries: Vec<_> = checked.settings.entries.iter().collect();
-    let warnings = checked
-        .lint
-        .warnings(&checked.settings, &entries, 5000, started)
-        .count(Severity::Warning);
-    let linted = started.elapsed().unwrap() - read - indexed;
-    println!(
-        "{} MB, {} entries: read {read:?}, indexed {indexed:?}, {warnings} warnings {linted:?}",
-        text.len() / 1_000_000,
-        index.len()
-    );
-}
