@@ -43,33 +43,22 @@ const MINTED_AT_ONCE: usize = 32;
 /// What one answer is made of.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum TopicKey {
-    /// `FetchX509SVID` for these entries.
-    X509Svids(Arc<[Arc<RegistrationEntry>]>),
-    /// `FetchX509Bundles`: the own domain and these.
-    X509Bundles(Vec<TrustDomain>),
-    /// `FetchJWTBundles`: the own domain and these.
-    JwtBundles(Vec<TrustDomain>),
-    /// `FetchWITSVID` for these entries.
+    /// The SVIDs of these entries.
+    Svids(SvidKind, Arc<[Arc<RegistrationEntry>]>),
+    /// The bundles of the own domain and these.
+    Bundles(BundleKind, Vec<TrustDomain>),
+}
+
+/// Which keys of a bundle.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum BundleKind {
+    X509,
+    Jwt,
     #[cfg(feature = "wit")]
-    WitSvids(Arc<[Arc<RegistrationEntry>]>),
-    /// `FetchWITBundles`: the own domain and these.
-    #[cfg(feature = "wit")]
-    WitBundles(Vec<TrustDomain>),
+    Wit,
 }
 
 impl TopicKey {
-    /// The SVIDs that it is made of, where it is not of bundles.
-    fn svids(&self) -> Option<(SvidKind, &Arc<[Arc<RegistrationEntry>]>)> {
-        match self {
-            Self::X509Svids(entries) => Some((SvidKind::X509, entries)),
-            Self::X509Bundles(_) | Self::JwtBundles(_) => None,
-            #[cfg(feature = "wit")]
-            Self::WitSvids(entries) => Some((SvidKind::Wit, entries)),
-            #[cfg(feature = "wit")]
-            Self::WitBundles(_) => None,
-        }
-    }
-
     /// Whether the answer shows the bundle of one of these foreign trust domains.
     fn shows_any(&self, trust_domains: &BTreeSet<TrustDomain>) -> bool {
         let shown = |federated: &[TrustDomain]| {
@@ -78,12 +67,11 @@ impl TopicKey {
                 .any(|trust_domain| trust_domains.contains(trust_domain))
         };
         match self {
-            Self::X509Svids(entries) => entries.iter().any(|entry| shown(&entry.federates_with)),
-            Self::X509Bundles(federated) | Self::JwtBundles(federated) => shown(federated),
-            #[cfg(feature = "wit")]
-            Self::WitSvids(_) => false,
-            #[cfg(feature = "wit")]
-            Self::WitBundles(federated) => shown(federated),
+            Self::Svids(kind, entries) => {
+                kind.comes_with_bundles()
+                    && entries.iter().any(|entry| shown(&entry.federates_with))
+            }
+            Self::Bundles(_, federated) => shown(federated),
         }
     }
 }
@@ -91,12 +79,11 @@ impl TopicKey {
 impl Hash for TopicKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
-            Self::X509Svids(entries) => entries.iter().for_each(|entry| entry.id.hash(state)),
-            Self::X509Bundles(federated) | Self::JwtBundles(federated) => federated.hash(state),
-            #[cfg(feature = "wit")]
-            Self::WitSvids(entries) => entries.iter().for_each(|entry| entry.id.hash(state)),
-            #[cfg(feature = "wit")]
-            Self::WitBundles(federated) => federated.hash(state),
+            Self::Svids(kind, entries) => {
+                kind.hash(state);
+                entries.iter().for_each(|entry| entry.id.hash(state));
+            }
+            Self::Bundles(kind, federated) => (kind, federated).hash(state),
         }
     }
 }
@@ -314,10 +301,10 @@ impl Desk {
     }
 
     fn open(&mut self, topic: &Arc<Topic>) {
-        if let Some((kind, entries)) = topic.key.svids() {
+        if let TopicKey::Svids(kind, entries) = &topic.key {
             let now = self.clock.now();
             for entry in entries.iter() {
-                let key = SvidKey::new(kind, entry);
+                let key = SvidKey::new(*kind, entry);
                 let users = self.by_svid.entry(key.clone()).or_default();
                 if !users.iter().any(|user| Arc::ptr_eq(user, topic)) {
                     users.push(topic.clone());
@@ -415,7 +402,7 @@ impl Desk {
 
     /// Closes a topic, unless somebody came for it meanwhile: then its SVIDs are wanted again.
     fn close(&mut self, topic: &Arc<Topic>) {
-        let Some((kind, entries)) = topic.key.svids() else {
+        let TopicKey::Svids(kind, entries) = &topic.key else {
             return;
         };
         let mut topics = lock(&self.topics);
@@ -427,7 +414,7 @@ impl Desk {
         topics.remove(&topic.key);
         drop(topics);
         for entry in entries.iter() {
-            let key = SvidKey::new(kind, entry);
+            let key = SvidKey::new(*kind, entry);
             let Some(users) = self.by_svid.get_mut(&key) else {
                 continue;
             };
@@ -460,7 +447,8 @@ impl Desk {
 
     /// Forgets the bundle answers of combinations that nobody watches.
     fn drop_idle_bundles(&mut self) {
-        lock(&self.topics).retain(|key, topic| key.svids().is_some() || topic.is_watched());
+        lock(&self.topics)
+            .retain(|key, topic| matches!(key, TopicKey::Svids(..)) || topic.is_watched());
     }
 
     fn change_foreign(&mut self, foreign: Arc<BundleSet>) {
@@ -492,20 +480,15 @@ impl Desk {
     }
 
     fn rebuild(&self, topic: &Topic) {
+        let bundles = |release| Content::Ready(Arc::new(release));
         let content = match &topic.key {
-            TopicKey::X509Svids(entries) => self.x509_svids(entries),
-            TopicKey::X509Bundles(federated) => {
-                Content::Ready(Arc::new(self.x509_bundles(federated)))
-            }
-            TopicKey::JwtBundles(federated) => {
-                Content::Ready(Arc::new(self.jwt_bundles(federated)))
-            }
+            TopicKey::Svids(SvidKind::X509, entries) => self.x509_svids(entries),
+            TopicKey::Bundles(BundleKind::X509, of) => bundles(self.x509_bundles(of)),
+            TopicKey::Bundles(BundleKind::Jwt, of) => bundles(self.jwt_bundles(of)),
             #[cfg(feature = "wit")]
-            TopicKey::WitSvids(entries) => self.wit_svids(entries),
+            TopicKey::Svids(SvidKind::Wit, entries) => self.wit_svids(entries),
             #[cfg(feature = "wit")]
-            TopicKey::WitBundles(federated) => {
-                Content::Ready(Arc::new(self.wit_bundles(federated)))
-            }
+            TopicKey::Bundles(BundleKind::Wit, of) => bundles(self.wit_bundles(of)),
         };
         topic.publish(content);
     }

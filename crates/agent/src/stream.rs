@@ -7,10 +7,11 @@ use tokio::sync::watch;
 
 use crate::{
     agent::Core,
-    answers::{Content, Release, TopicKey},
+    answers::{BundleKind, Content, Release, TopicKey},
     callers::{Caller, settled},
     refusal,
     registry::Entitled,
+    svids::SvidKind,
 };
 
 /// How long a caller whose identity hangs on its program may take to speak. Every HTTP/2 client answers the server's
@@ -181,11 +182,11 @@ impl Core {
         )
         .await?;
         Ok(match call {
-            Call::X509Svids => TopicKey::X509Svids(entitled.entries.clone()),
-            Call::X509Bundles => TopicKey::X509Bundles(entitled.federates_with()),
-            Call::JwtBundles => TopicKey::JwtBundles(entitled.federates_with()),
+            Call::X509Svids => TopicKey::Svids(SvidKind::X509, entitled.entries.clone()),
+            Call::X509Bundles => TopicKey::Bundles(BundleKind::X509, entitled.federates_with()),
+            Call::JwtBundles => TopicKey::Bundles(BundleKind::Jwt, entitled.federates_with()),
             #[cfg(feature = "wit")]
-            Call::WitSvids(None) => TopicKey::WitSvids(entitled.entries.clone()),
+            Call::WitSvids(None) => TopicKey::Svids(SvidKind::Wit, entitled.entries.clone()),
             #[cfg(feature = "wit")]
             Call::WitSvids(Some(wanted)) => {
                 let entries = entitled.entries.iter();
@@ -197,10 +198,10 @@ impl Core {
                     self.audit.refused(caller, call.name(), &refusal);
                     return Err(refusal);
                 }
-                TopicKey::WitSvids(entries)
+                TopicKey::Svids(SvidKind::Wit, entries)
             }
             #[cfg(feature = "wit")]
-            Call::WitBundles => TopicKey::WitBundles(entitled.federates_with()),
+            Call::WitBundles => TopicKey::Bundles(BundleKind::Wit, entitled.federates_with()),
         })
     }
 

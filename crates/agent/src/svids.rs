@@ -48,6 +48,11 @@ impl SvidKind {
             Self::Wit => "WIT-SVID",
         }
     }
+
+    /// Whether a workload is given the bundles of those it may meet along with its SVIDs.
+    pub(crate) const fn comes_with_bundles(self) -> bool {
+        matches!(self, Self::X509)
+    }
 }
 
 /// What of an entry decides its SVID: two entries that differ elsewhere, in the hint say, are served from one SVID.

@@ -87,7 +87,7 @@ fn entries(number: usize) -> Vec<TopicKey> {
     });
     EntryIndex::new(entries)
         .iter()
-        .map(|entry| TopicKey::X509Svids(Arc::new([entry.clone()])))
+        .map(|entry| TopicKey::Svids(SvidKind::X509, Arc::new([entry.clone()])))
         .collect()
 }
 
@@ -124,7 +124,7 @@ async fn many_svids_are_asked_for_a_bounded_number_at_a_time() {
         .map(|key| answers.watch(key))
         .collect();
     // Whoever asks for a bundle after them is answered when the desk has taken all that was asked before.
-    ready(&mut answers.watch(TopicKey::JwtBundles(Vec::new()))).await;
+    ready(&mut answers.watch(TopicKey::Bundles(BundleKind::Jwt, Vec::new()))).await;
     while upstream.asked.load(Relaxed) < MINTED_AT_ONCE {
         yield_now().await;
     }
@@ -148,7 +148,7 @@ async fn a_new_bundle_reaches_all_and_who_comes_meanwhile_does_not_wait_for_them
     let mut watched = Vec::new();
     for number in 0..20 * REBUILT_AT_ONCE {
         let name = format!("t{number}.example").parse().unwrap();
-        let mut answer = answers.watch(TopicKey::JwtBundles(vec![name]));
+        let mut answer = answers.watch(TopicKey::Bundles(BundleKind::Jwt, vec![name]));
         ready(&mut answer).await;
         answer.mark_unchanged();
         watched.push(answer);
@@ -157,7 +157,7 @@ async fn a_new_bundle_reaches_all_and_who_comes_meanwhile_does_not_wait_for_them
         .bundle
         .send_replace(Arc::new(bundle("example.org", "k")));
     yield_now().await;
-    let mut late = answers.watch(TopicKey::X509Bundles(Vec::new()));
+    let mut late = answers.watch(TopicKey::Bundles(BundleKind::X509, Vec::new()));
     ready(&mut late).await;
     let told = |watched: &[watch::Receiver<Content>]| {
         watched
@@ -176,8 +176,11 @@ async fn a_foreign_bundle_that_comes_changes_or_goes_reaches_those_who_are_shown
     let upstream = Remote::new();
     let answers = desk(&upstream, BundleSet::new());
     let name = |name: &str| name.parse::<TrustDomain>().unwrap();
-    let mut shown = answers.watch(TopicKey::JwtBundles(vec![name("partner.org")]));
-    let mut other = answers.watch(TopicKey::JwtBundles(vec![name("else.org")]));
+    let mut shown = answers.watch(TopicKey::Bundles(
+        BundleKind::Jwt,
+        vec![name("partner.org")],
+    ));
+    let mut other = answers.watch(TopicKey::Bundles(BundleKind::Jwt, vec![name("else.org")]));
     ready(&mut shown).await;
     ready(&mut other).await;
     shown.mark_unchanged();
@@ -191,7 +194,7 @@ async fn a_foreign_bundle_that_comes_changes_or_goes_reaches_those_who_are_shown
         shown.changed().await.unwrap();
     }
     answers.foreign_changed(Arc::default());
-    ready(&mut answers.watch(TopicKey::X509Bundles(Vec::new()))).await;
+    ready(&mut answers.watch(TopicKey::Bundles(BundleKind::X509, Vec::new()))).await;
     assert!(!shown.has_changed().unwrap());
     assert!(!other.has_changed().unwrap());
 }
