@@ -38,6 +38,7 @@ extern crate alloc;
 
 mod error;
 mod pattern;
+mod plain;
 #[cfg(feature = "serde")]
 mod serde;
 mod spiffe_id;

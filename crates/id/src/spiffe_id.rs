@@ -148,6 +148,7 @@ fn push_segment(uri: &mut String, segment: &str) -> Result<(), SpiffeIdError> {
 impl FromStr for SpiffeId {
     type Err = SpiffeIdError;
 
+    #[inline]
     fn from_str(uri: &str) -> Result<Self, SpiffeIdError> {
         SpiffeIdRef::parse(uri).map(SpiffeIdRef::to_owned)
     }
@@ -166,6 +167,7 @@ impl<'a> SpiffeIdRef<'a> {
     /// # Errors
     ///
     /// The first rule of SPIFFE-ID §2 broken.
+    #[inline]
     pub fn parse(uri: &'a str) -> Result<Self, SpiffeIdError> {
         let path_at = check_id(uri.as_bytes())?;
         Ok(Self { uri, path_at })
@@ -188,6 +190,7 @@ impl<'a> SpiffeIdRef<'a> {
     }
 
     /// The ID in memory of its own.
+    #[inline]
     pub fn to_owned(self) -> SpiffeId {
         SpiffeId {
             uri: self.uri.into(),

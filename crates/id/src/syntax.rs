@@ -4,6 +4,7 @@
 //! queries, fragments, ports, user names, percent-encoding and all that is not ASCII need no rules of their own.
 
 use crate::error::{SpiffeIdError, TrustDomainError};
+use crate::plain;
 
 /// The longest SPIFFE ID, in bytes, scheme included.
 ///
@@ -17,13 +18,22 @@ pub const MAX_TRUST_DOMAIN_LEN: usize = 255;
 pub(crate) const SCHEME: &str = "spiffe://";
 
 /// Checks a whole ID; returns where its path starts.
+#[inline]
 pub(crate) fn check_id(uri: &[u8]) -> Result<u16, SpiffeIdError> {
+    match plain::path_at(uri) {
+        Some(path_at) => Ok(path_at),
+        None => check_bytes(uri),
+    }
+}
+
+#[cold]
+fn check_bytes(uri: &[u8]) -> Result<u16, SpiffeIdError> {
     check_len(uri.len())?;
     let name_at = SCHEME.len();
     if !uri.starts_with(SCHEME.as_bytes()) {
         return Err(SpiffeIdError::Scheme);
     }
-    let path_at = run(uri, name_at, IN_NAME);
+    let path_at = run_end(uri, name_at, IN_NAME);
     match uri.get(path_at) {
         None | Some(b'/') => check_name_len(path_at - name_at)?,
         Some(&byte) => {
@@ -31,9 +41,7 @@ pub(crate) fn check_id(uri: &[u8]) -> Result<u16, SpiffeIdError> {
             return Err(TrustDomainError::Character { at, byte }.into());
         }
     }
-    if !is_plain_path(&uri[path_at..]) {
-        check_path(uri, path_at)?;
-    }
+    check_path(uri, path_at)?;
     Ok(u16::try_from(path_at).expect("an ID has at most 2048 bytes"))
 }
 
@@ -50,7 +58,7 @@ pub(crate) fn check_name(name: &[u8]) -> Result<(), TrustDomainError> {
     if name.len() > MAX_TRUST_DOMAIN_LEN {
         return Err(TrustDomainError::TooLong { len: name.len() });
     }
-    let end = run(name, 0, IN_NAME);
+    let end = run_end(name, 0, IN_NAME);
     match name.get(end) {
         Some(&byte) => Err(TrustDomainError::Character { at: end, byte }),
         None => check_name_len(end),
@@ -70,7 +78,7 @@ fn check_path(uri: &[u8], path_at: usize) -> Result<(), SpiffeIdError> {
     let mut slash = path_at;
     while slash < uri.len() {
         let start = slash + 1;
-        let end = run(uri, start, IN_SEGMENT);
+        let end = run_end(uri, start, IN_SEGMENT);
         if let Some(&byte) = uri.get(end)
             && byte != b'/'
         {
@@ -86,56 +94,23 @@ fn check_path(uri: &[u8], path_at: usize) -> Result<(), SpiffeIdError> {
     Ok(())
 }
 
-/// Whether a path keeps all rules and has no segment that begins with a dot, seen many bytes at a time.
-///
-/// Most do, and for those this is half of the work. `false` says nothing: [`check_path`] does then.
-fn is_plain_path(path: &[u8]) -> bool {
-    let (Some(last), Some(&end)) = (path.last_chunk(), path.last()) else {
-        return false;
-    };
-    let mut is_plain = is_plain_block(last) && CLASSES[usize::from(end)] & IN_SEGMENT != 0;
-    // Blocks overlap by a byte, and the last one with that before it.
-    let mut rest = path;
-    while let (true, Some(block)) = (is_plain && rest.len() > BLOCK, rest.first_chunk()) {
-        is_plain = is_plain_block(block);
-        rest = &rest[BLOCK - 1..];
-    }
-    is_plain
-}
-
-/// Bytes that are looked at together: what two registers of every machine hold, and one byte that follows.
-const BLOCK: usize = 17;
-
-/// Whether all bytes but the last may be in a path, and no slash is followed by another or by a dot. Without branches, so that it
-/// becomes instructions over whole registers.
-#[inline(always)]
-fn is_plain_block(block: &[u8; BLOCK]) -> bool {
-    let mut faults = 0;
-    for at in 0..BLOCK - 1 {
-        let (byte, next) = (block[at], block[at + 1]);
-        // `-`, `.`, `/` and the digits stand side by side, and so do `.` and `/`.
-        let is_allowed = (byte.wrapping_sub(b'-') <= b'9' - b'-')
-            | ((byte | 0x20).wrapping_sub(b'a') <= b'z' - b'a')
-            | (byte == b'_');
-        let is_odd = (byte == b'/') & (next.wrapping_sub(b'.') <= b'/' - b'.');
-        faults |= u8::from(!is_allowed | is_odd);
-    }
-    faults == 0
-}
-
 /// The end of the run of bytes of a class that starts at `at`.
-#[inline]
-fn run(bytes: &[u8], at: usize, class: u8) -> usize {
+pub(crate) fn run_end(bytes: &[u8], at: usize, class: u8) -> usize {
     bytes[at..]
         .iter()
-        .position(|&byte| CLASSES[usize::from(byte)] & class == 0)
+        .position(|&byte| !is_in(byte, class))
         .map_or(bytes.len(), |len| at + len)
 }
 
+#[inline]
+pub(crate) fn is_in(byte: u8, class: u8) -> bool {
+    CLASSES[usize::from(byte)] & class != 0
+}
+
 /// A byte that trust domain names may hold. Spec: SPIFFE-ID §2.1 (ID-10).
-const IN_NAME: u8 = 1;
+pub(crate) const IN_NAME: u8 = 1;
 /// A byte that path segments may hold. Spec: SPIFFE-ID §2.2 (ID-24).
-const IN_SEGMENT: u8 = 2;
+pub(crate) const IN_SEGMENT: u8 = 2;
 
 static CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
