@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use plastron_bundle::{Bundle, BundleError, Parsed};
 use plastron_id::TrustDomain;
 
-use crate::report::plural;
+use crate::{form::Form, report::plural};
 
 /// Reads a bundle, whichever of its forms it has.
 ///
@@ -13,10 +13,11 @@ use crate::report::plural;
 ///
 /// As the form that it looks most like.
 pub(crate) fn parse(trust_domain: TrustDomain, bytes: &[u8]) -> Result<Parsed, BundleError> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if text.trim_start().starts_with('{') => Bundle::parse(trust_domain, bytes),
-        Ok(text) => Bundle::from_pem(trust_domain, text),
-        Err(_) => Bundle::from_der(trust_domain, bytes),
+    match Form::of(bytes) {
+        Form::Json(document) => Bundle::parse(trust_domain, document.as_bytes()),
+        Form::Pem(text) => Bundle::from_pem(trust_domain, &text),
+        Form::Text(text) => Bundle::from_pem(trust_domain, text),
+        Form::Binary(der) => Bundle::from_der(trust_domain, der),
     }
 }
 

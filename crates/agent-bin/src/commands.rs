@@ -70,23 +70,30 @@ fn on_this_thread<T>(what: impl Future<Output = Result<T, Failure>>) -> Result<T
         .block_on(what)
 }
 
+/// Stands for the standard input where a file is named.
+const STANDARD_INPUT: &str = "-";
+
 /// The content of a file, or of the standard input for `-`.
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    read_whatever(path)?.ok_or_else(|| {
+        let error = io::ErrorKind::FileTooLarge.into();
+        Failure::file(path, "read", &error)
+    })
+}
+
+/// The same; `None` for more than [`MAX_FILE`].
+fn read_whatever(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     let mut bytes = Vec::new();
     let mut busy = None;
-    let source: io::Result<Box<dyn io::Read>> = if path == Path::new("-") {
+    let source: io::Result<Box<dyn io::Read>> = if path == Path::new(STANDARD_INPUT) {
         busy = Some(Busy::with("reading the standard input"));
         Ok(Box::new(io::stdin()))
     } else {
         fs::File::open(path).map(|file| Box::new(file) as _)
     };
-    source
+    let read = source
         .and_then(|source| source.take(MAX_FILE + 1).read_to_end(&mut bytes))
-        .and_then(|read| match read as u64 > MAX_FILE {
-            true => Err(io::ErrorKind::FileTooLarge.into()),
-            false => Ok(()),
-        })
         .map_err(|error| Failure::file(path, "read", &error))?;
     drop(busy);
-    Ok(bytes)
+    Ok((read as u64 <= MAX_FILE).then_some(bytes))
 }

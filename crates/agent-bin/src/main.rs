@@ -11,6 +11,7 @@ mod commands;
 mod config;
 mod credential;
 mod distinguished_name;
+mod form;
 mod report;
 mod run;
 mod socket;

@@ -19,6 +19,7 @@ use super::read;
 use crate::{
     calendar::{now, unix_seconds},
     credential::{self, View},
+    form::Form,
     report::{Failure, Outcome, Report, block},
 };
 
@@ -156,18 +157,12 @@ fn sort(certificate: &Certificate<'_>, number: usize) -> (&'static str, Option<S
 
 /// What a file holds; `None` when it is nothing of ours.
 fn content(file: &Path) -> Result<Option<Content>, Failure> {
-    let bytes = read(file)?;
-    let Ok(text) = std::str::from_utf8(&bytes) else {
-        return Ok(der(&bytes));
-    };
-    if text.contains("-----BEGIN ") {
-        return Ok(Some(pem(text)));
-    }
-    let token = text.trim();
-    if is_compact(token) {
-        return Ok(Some(Content::Token(token.to_owned())));
-    }
-    Ok(der(&bytes))
+    Ok(match Form::of(&read(file)?) {
+        Form::Pem(text) => Some(pem(&text)),
+        Form::Text(text) if is_compact(text.trim()) => Some(Content::Token(text.trim().to_owned())),
+        Form::Binary(bytes) => der(bytes),
+        Form::Json(_) | Form::Text(_) => None,
+    })
 }
 
 /// Whether a text has the form of a token.

@@ -199,27 +199,23 @@ pub(crate) fn choice<T: Copy>(text: &str, names: &[(&str, T)]) -> Result<T, Wron
     Err(Wrong::new(format!("{text:?} is not known here"), instead))
 }
 
-/// A moment: RFC 3339 with an offset, or seconds since 1970.
+/// A moment: RFC 3339, or seconds since 1970. Fractions of a second are cut.
 pub(crate) fn moment(text: &str) -> Result<SystemTime, Wrong> {
-    let since_1970 = match text.parse::<u64>() {
-        Ok(seconds) => Some(seconds),
-        Err(_) => text
-            .parse::<Datetime>()
-            .ok()
-            .and_then(|datetime| seconds(&datetime)),
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let since_1970 = match is_number {
+        true => text.parse().ok(),
+        false => text.parse().ok().as_ref().and_then(seconds),
     };
-    since_1970
-        .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
-        .ok_or_else(|| {
-            Wrong::new(
-                format!("{text:?} is not a moment"),
-                "write a date with a time and an offset, such as 2030-01-31T12:00:00Z",
-            )
-        })
+    since_1970.and_then(at_unix_seconds).ok_or_else(|| {
+        Wrong::new(
+            format!("{text:?} is not a moment"),
+            "write a date with a time and an offset, such as 2030-01-31T12:00:00Z",
+        )
+    })
 }
 
-/// Seconds since 1970. `None` before that, and when the offset or the time of day is missing: whose noon would it be?
-fn seconds(datetime: &Datetime) -> Option<u64> {
+/// Seconds since 1970, negative before. `None` when the time of day, its seconds or the offset are missing: whose noon would it be?
+fn seconds(datetime: &Datetime) -> Option<i64> {
     let (date, time) = (datetime.date?, datetime.time?);
     let offset = match datetime.offset? {
         toml::value::Offset::Z => 0,
@@ -227,10 +223,17 @@ fn seconds(datetime: &Datetime) -> Option<u64> {
     };
     let days =
         crate::calendar::days_since_1970(date.year.into(), date.month.into(), date.day.into());
-    let of_day = i64::from(time.hour) * 3600
-        + i64::from(time.minute) * 60
-        + i64::from(time.second.unwrap_or(0));
-    u64::try_from(days * 86_400 + of_day - offset).ok()
+    let of_day =
+        i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + i64::from(time.second?);
+    Some(days * 86_400 + of_day - offset)
+}
+
+fn at_unix_seconds(seconds: i64) -> Option<SystemTime> {
+    let distance = Duration::from_secs(seconds.unsigned_abs());
+    match seconds {
+        0.. => SystemTime::UNIX_EPOCH.checked_add(distance),
+        _ => SystemTime::UNIX_EPOCH.checked_sub(distance),
+    }
 }
 
 /// The name that `text` was probably meant to be.
@@ -252,6 +255,7 @@ pub(crate) fn nearest<'n>(text: &str, names: impl IntoIterator<Item = &'n str>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calendar::unix_seconds;
 
     #[test]
     fn durations_are_numbers_with_units() {
@@ -358,15 +362,27 @@ mod tests {
 
     #[test]
     fn moments_need_an_offset() {
-        let at = |seconds| Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        assert_eq!(moment("1893456000"), at(1_893_456_000));
-        assert_eq!(moment("2030-01-01T00:00:00Z"), at(1_893_456_000));
-        assert_eq!(moment("2030-01-01 02:30:00+02:30"), at(1_893_456_000));
+        for (text, want) in [
+            ("0", 0),
+            ("1893456000", 1_893_456_000),
+            ("2030-01-01T00:00:00Z", 1_893_456_000),
+            ("2030-01-01t00:00:00.999z", 1_893_456_000),
+            ("2030-01-01 02:30:00+02:30", 1_893_456_000),
+            ("1970-01-01T00:59:59+01:00", -1),
+        ] {
+            assert_eq!(moment(text).map(unix_seconds), Ok(want), "{text}");
+        }
         for text in [
             "2030-01-01",
             "2030-01-01T00:00:00",
+            "2030-01-01T00:00Z",
+            "2030-13-01T00:00:00Z",
+            "2030-02-30T00:00:00Z",
+            "2030-01-01T24:00:00Z",
             "00:00:00",
-            "1969-12-31T00:00:00Z",
+            "+1893456000",
+            "-1",
+            "99999999999999999999",
             "soon",
             "",
         ] {

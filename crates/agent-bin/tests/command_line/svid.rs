@@ -62,6 +62,10 @@ impl Files {
         self.path(name)
     }
 
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
     fn authority(&self, subject: &str, issuer: &str) -> Vec<u8> {
         RawCertificate::authority(subject, issuer, self.root.public_key()).sign(&*self.root)
     }
@@ -321,6 +325,12 @@ fn options_decide_what_a_file_is_judged_by() {
     let bundle = |trust_domain: &str, name: &str| format!("{trust_domain}={}", files.path(name));
     let root_pem = bundle("td.example", "root.pem");
     let root_der = bundle("spiffe://td.example", "root.der");
+    let marked = [&b"\xef\xbb\xbf"[..], &files.read("x509.json")].concat();
+    files.write("marked.json", marked);
+    let marked = bundle("td.example", "marked.json");
+    let latin = [&b"M\xfcnchen\n"[..], &files.read("root.pem")].concat();
+    files.write("latin.pem", latin);
+    let latin = bundle("td.example", "latin.pem");
     let jwt = bundle("td.example", "jwt.json");
     let x509 = bundle("td.example", "x509.json");
     let empty = bundle("td.example", "empty.json");
@@ -340,6 +350,8 @@ fn options_decide_what_a_file_is_judged_by() {
         // Bundles: every form, joined, empty, of others.
         (0, None, &svid, vec!["--bundle", &root_pem]),
         (0, None, &svid, vec!["--bundle", &root_der]),
+        (0, None, &svid, vec!["--bundle", &marked]),
+        (0, None, &svid, vec!["--bundle", &latin]),
         (
             0,
             None,
@@ -386,6 +398,12 @@ fn options_decide_what_a_file_is_judged_by() {
         // The moment: both ends belong to a certificate, fractions are cut.
         (0, None, &svid, vec!["--at", "946684800"]),
         (1, Some("X509-53"), &svid, vec!["--at", "946684799"]),
+        (
+            1,
+            Some("X509-53"),
+            &svid,
+            vec!["--at", "1960-01-01T00:00:00Z"],
+        ),
         (0, None, &svid, vec!["--at", "2099-12-31T23:59:59.999999Z"]),
         (
             1,
@@ -477,6 +495,14 @@ fn what_cannot_be_judged_is_neither_valid_nor_invalid() {
         ),
         (None, &svid, vec!["--at", "yesterday"]),
         (None, &svid, vec!["--at", "2025-01-01"]),
+        (None, &svid, vec!["--at", "2025-01-01T00:00Z"]),
+        (None, &svid, vec!["--at", "+1735689600"]),
+        (
+            None,
+            &svid,
+            vec!["--bundle", "a.example=-", "--bundle", "b.example=-"],
+        ),
+        (None, &"-".to_owned(), vec!["--bundle", "a.example=-"]),
         (None, &svid, vec!["--peer", "both"]),
         (None, &svid, vec!["--leeway", "1h"]),
         (None, &svid, vec!["--leeway", "1"]),
@@ -484,6 +510,18 @@ fn what_cannot_be_judged_is_neither_valid_nor_invalid() {
     ] {
         assert_verdict(&files.say(file, &options), 2, rule, &format!("{options:?}"));
     }
+    let huge = files.write(
+        "huge",
+        [&*files.sign(files.leaf()), &vec![0; 64 << 20]].concat(),
+    );
+    assert_verdict(&files.say(&huge, &[]), 1, Some("X509-61"), "X509-61 −");
+    let huge = format!("td.example={huge}");
+    assert_verdict(
+        &files.say(&svid, &["--bundle", &huge]),
+        2,
+        None,
+        "a bundle of that size",
+    );
     // Nobody needs to know for whom what is no token is meant.
     assert_verdict(&files.say(&words, &[]), 1, Some("JWT-01"), "words");
     let no_bundle = say(&["svid", "verify", &svid, "--output=json"]);

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    mem,
     path::Path,
     time::Duration,
 };
@@ -17,10 +18,12 @@ use plastron_keys_aws_lc::AwsLc;
 use plastron_svid::{JwtError, JwtVerifier, X509Verifier};
 use serde_json::{Value, json};
 
-use super::{is_compact, read};
+use super::is_compact;
+use crate::commands::{STANDARD_INPUT, read, read_whatever};
 use crate::{
     calendar::{now, rfc3339, unix_seconds},
     cli,
+    form::Form,
     report::{Failure, Report, block},
 };
 
@@ -41,11 +44,11 @@ pub(crate) fn unjudged(rule: Option<&str>) -> Value {
 }
 
 fn judge(flags: &cli::Verify) -> Result<Report, Failure> {
-    let (bundles, notes) = bundles(&flags.bundle)?;
-    let bytes = read(&flags.file)?;
+    let (bundles, notes) = bundles(flags)?;
+    let bytes = read_whatever(&flags.file)?;
     let at = unix_seconds(flags.at.unwrap_or_else(now));
     let at = UnixTime::since_unix_epoch(Duration::from_secs(at.try_into().unwrap_or_default()));
-    let verdict = match presented(&bytes) {
+    let verdict = match bytes.as_deref().map_or(Presented::TooMuch, presented) {
         Presented::Chain(chain) => {
             let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
             X509Verifier::new(AwsLc.algorithms())
@@ -70,6 +73,7 @@ fn judge(flags: &cli::Verify) -> Result<Report, Failure> {
             }
         }
         Presented::BrokenPem => Err(Invalid::neither("X509-51")),
+        Presented::TooMuch => Err(Invalid::neither("X509-61")),
     };
     let mut report = match verdict {
         Ok((id, until)) => {
@@ -123,29 +127,24 @@ enum Presented<'f> {
     Chain(Vec<Vec<u8>>),
     Token(&'f str),
     BrokenPem,
+    /// More than anybody looks at.
+    TooMuch,
 }
 
 /// Sorts a file by its form alone: certificates in PEM or DER, else a token.
 fn presented(bytes: &[u8]) -> Presented<'_> {
-    /// How every certificate in DER begins, and no token does.
-    const SEQUENCE: u8 = 0x30;
-    const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
-    let text = std::str::from_utf8(bytes);
-    let may_be_text = text.is_ok() || bytes.first() != Some(&SEQUENCE);
-    if may_be_text && bytes.windows(PEM.len()).any(|part| part == PEM) {
-        // What stands around the blocks is not looked at, in whatever encoding it is.
-        let text = String::from_utf8_lossy(bytes);
-        return pem::certificates(&text).map_or(Presented::BrokenPem, Presented::Chain);
-    }
-    match text {
+    match Form::of(bytes) {
+        Form::Pem(text) if text.contains("-----BEGIN CERTIFICATE-----") => {
+            pem::certificates(&text).map_or(Presented::BrokenPem, Presented::Chain)
+        }
         // Keys, or nothing at all.
-        Ok(text) if text.is_empty() || text.contains("-----BEGIN ") => Presented::Chain(vec![]),
-        Ok(text) if bytes.first() != Some(&SEQUENCE) => {
+        Form::Pem(_) | Form::Text("") => Presented::Chain(vec![]),
+        Form::Json(text) | Form::Text(text) => {
             // Editors and shells end a file with a line end; anything else is not in a token.
             let token = text.strip_suffix("\r\n").or(text.strip_suffix('\n'));
             Presented::Token(token.unwrap_or(text))
         }
-        _ => {
+        Form::Binary(bytes) => {
             let mut chain: Vec<Vec<u8>> = certificates(bytes)
                 .map_while(Result::ok)
                 .map(|certificate| certificate.der().to_vec())
@@ -160,10 +159,18 @@ fn presented(bytes: &[u8]) -> Presented<'_> {
 }
 
 /// The bundles that were named, several files of one trust domain joined, and what was left out of them.
-fn bundles(named: &[String]) -> Result<(BundleSet, Vec<String>), Failure> {
+fn bundles(flags: &cli::Verify) -> Result<(BundleSet, Vec<String>), Failure> {
     let mut bundles: BTreeMap<TrustDomain, Bundle> = BTreeMap::new();
     let mut notes = Vec::new();
-    for text in named {
+    // What was read once is gone.
+    let mut is_input_taken = flags.file == Path::new(STANDARD_INPUT);
+    for text in &flags.bundle {
+        if text.ends_with("=-") && mem::replace(&mut is_input_taken, true) {
+            return Err(Failure::cannot_tell(format!(
+                "--bundle {text}: the standard input is read for something else already"
+            ))
+            .hint("name a file"));
+        }
         let (bundle, skipped) = bundle(text)?;
         notes.extend(
             skipped
