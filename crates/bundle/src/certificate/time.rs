@@ -97,6 +97,8 @@ mod tests {
         // Seconds are those of `date -u -d … +%s`.
         for (tag, text, want) in [
             (der::UTC_TIME, "700101000000Z", 0),
+            (der::UTC_TIME, "700102000001Z", 86_401),
+            (der::UTC_TIME, "691231235959Z", 0), // 1969
             (der::UTC_TIME, "000229120000Z", 951_825_600),
             (der::UTC_TIME, "491231235959Z", 2_524_607_999), // X509-43 +: 2049 in UTCTime
             (der::UTC_TIME, "500101000000Z", 0),             // 1950
@@ -121,6 +123,11 @@ mod tests {
             (der::GENERALIZED_TIME, "240101000000Z"),
             (der::UTC_TIME, "230229000000Z"),
             (der::UTC_TIME, "240230000000Z"),
+            (der::UTC_TIME, "240431000000Z"),
+            (der::UTC_TIME, "240631000000Z"),
+            (der::UTC_TIME, "240931000000Z"),
+            (der::UTC_TIME, "241131000000Z"),
+            (der::UTC_TIME, "240132000000Z"),
             (der::UTC_TIME, "241301000000Z"),
             (der::UTC_TIME, "240001000000Z"),
             (der::UTC_TIME, "240100000000Z"),

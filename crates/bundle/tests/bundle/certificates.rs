@@ -1,8 +1,11 @@
 //! X.509 authorities as DER and PEM.
 
-use plastron_bundle::certificate::certificates;
-use plastron_bundle::{Bundle, BundleError, MAX_KEYS, SkipReason, X509AuthorityError, pem};
-use plastron_testing::raw_certificate::der;
+use plastron_bundle::certificate::{MAX_CERTIFICATE_LEN, certificates};
+use plastron_bundle::{
+    Bundle, BundleError, MAX_KEYS, SkipReason, X509Authority, X509AuthorityError, pem,
+};
+use plastron_keys::PublicKeyError;
+use plastron_testing::raw_certificate::{Extension, RawCertificate, der};
 
 use crate::fixture::*;
 
@@ -141,6 +144,41 @@ fn pem_is_read_with_what_people_write_around_it() {
             Err(BundleError::Pem),
             "{what}"
         );
+    }
+}
+
+#[test]
+fn what_is_no_authority_says_which_rule_it_breaks() {
+    let signed = |certificate: RawCertificate| certificate.sign(&*KEYS.p256);
+    let raw = || raw_authority(&*KEYS.p256);
+    let no_signing = signed(raw().with(vec![Extension::key_usage(&[0])]));
+    let of = |der: &[u8]| X509Authority::parse(der).unwrap_err();
+    for (error, rule) in [
+        (of(&signed(raw())[..20]), "X509-51"),
+        (of(&signed(raw().without(19))), "AMB-13"),
+        (of(&no_signing), "X509-11"),
+        (
+            X509AuthorityError::from(PublicKeyError::Malformed),
+            "X509-48",
+        ),
+    ] {
+        assert_eq!(error.rule(), rule, "{error}");
+    }
+}
+
+#[test]
+fn a_block_of_pem_is_no_longer_than_a_certificate_may_be() {
+    let right = pem::certificate(&authority(&*KEYS.p256));
+    let frame = "-----BEGIN CERTIFICATE-----".len() + "-----END CERTIFICATE-----\n".len();
+    let with_body_of = |len: usize| {
+        let fill = "\n".repeat(len + frame - right.len());
+        Bundle::from_pem(td(), &right.replace("-----END", &format!("{fill}-----END")))
+    };
+    let most = 2 * MAX_CERTIFICATE_LEN;
+    let read = with_body_of(most).unwrap().bundle;
+    assert_eq!(read.x509_authorities().len(), 1, "X509-61 +: PEM");
+    for len in [most + 1, most + 2] {
+        assert_eq!(with_body_of(len), Err(BundleError::Pem), "X509-61 −: PEM");
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use plastron_bundle::JsonError;
-use plastron_bundle::{BundleError, DEFAULT_REFRESH, MAX_DOCUMENT_LEN, MAX_KEYS, REFRESH_RANGE};
+use plastron_bundle::{
+    BundleDocument, BundleError, DEFAULT_REFRESH, JsonError, MAX_DOCUMENT_LEN, MAX_KEYS,
+    REFRESH_RANGE,
+};
 use plastron_testing::raw_certificate::name;
 use serde_json::{Value, json};
 
@@ -20,6 +22,7 @@ fn a_document_is_an_object_with_a_list_of_keys() {
         ),
         ("BUNDLE-09", " {\n\"keys\" : [ ] }\r\n"),
         ("BUNDLE-09", r#"{"k\u0065ys":[]}"#),
+        ("BUNDLE-23", r#"{"keys":[],"unknown-1":1,"unknown-2":1}"#),
     ] {
         let parsed = parse(document).unwrap();
         assert!(
@@ -43,6 +46,7 @@ fn a_document_is_an_object_with_a_list_of_keys() {
             BundleError::Keys,
         ),
         ("BUNDLE-18", r#"{"keys":{}}"#, BundleError::Keys),
+        ("BUNDLE-18", r#"{"keys":{"kty":[{}]}}"#, BundleError::Keys),
         ("BUNDLE-18", r#"{"keys":"[]"}"#, BundleError::Keys),
         ("BUNDLE-18", r#"{"Keys":[]}"#, BundleError::Keys),
         (
@@ -75,6 +79,31 @@ fn a_document_is_an_object_with_a_list_of_keys() {
         Err(json(JsonError::Syntax)),
         "BUNDLE-09 −: not UTF-8"
     );
+}
+
+#[test]
+fn a_borrowed_document_says_what_is_in_it() {
+    let text = r#"{"keys":[{"kty":"EC","use":"jwt-svid","kid":"one"},{"kty":1},2],"spiffe_sequence":7,"spiffe_refresh_hint":60}"#;
+    let document = BundleDocument::parse(text.as_bytes()).unwrap();
+    assert_eq!(
+        (document.sequence(), document.refresh_hint()),
+        (Some(7), Some(Duration::from_secs(60)))
+    );
+    let keys: Vec<_> = document
+        .keys()
+        .iter()
+        .map(|key| (key.kty(), key.key_use(), key.kid()))
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            (Some("EC"), Some("jwt-svid"), Some("one")),
+            (None, None, None),
+            (None, None, None)
+        ]
+    );
+    let bare = BundleDocument::parse(br#"{"keys":[]}"#).unwrap();
+    assert_eq!((bare.sequence(), bare.refresh_hint()), (None, None));
 }
 
 #[test]
@@ -175,6 +204,8 @@ fn keys_for_each_purpose_are_told_apart() {
         .map(|authority| authority.key_id())
         .collect();
     assert_eq!(kids, ["one", "two"]);
+    let found = |key_id| bundle.jwt_authority(key_id).map(|found| found.key_id());
+    assert_eq!((found("two"), found("three")), (Some("two"), None));
     // JWT-39 −: a key for one thing is not one for another.
     assert!(
         parse_keys(&[right_x509()])

@@ -73,6 +73,8 @@ fn a_list_of_x509_authorities_is_known_by_its_bundle() {
         bundle_of("a").x509_authorities_id(),
         bundle.x509_authorities_id()
     );
+    let shown = format!("{:?}", bundle.x509_authorities_id());
+    assert_eq!(shown, "X509AuthoritiesId", "no address of memory");
     assert_eq!(Nameless(bundle).x509_authorities_id(a.as_ref()), None);
 }
 

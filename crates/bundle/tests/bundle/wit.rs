@@ -2,7 +2,7 @@
 
 use plastron_bundle::{
     Bundle, BundleError, BundleSet, Freshness, JwtAuthority, SkipReason, TokenAuthorityError,
-    WitAuthority, WitBundleSource as _,
+    WitAuthority, WitBundleSource,
 };
 use serde_json::{Value, json};
 
@@ -57,6 +57,11 @@ fn each_key_is_an_authority_for_what_it_says_and_nothing_else() {
     assert_eq!(set.wit_authorities(td().as_ref()), Some(&[][..]));
     let other: plastron_id::TrustDomain = "other.example".parse().unwrap();
     assert!(set.wit_authorities(other.as_ref()).is_none() && bundle.wit_authority("wit").is_some());
+    // WIT-41: one bundle alone answers for itself alone.
+    for (of, want) in [(td(), Some(2)), (other, None)] {
+        let found = WitBundleSource::wit_authorities(&bundle, of.as_ref());
+        assert_eq!(found.map(<[_]>::len), want, "{of}");
+    }
 }
 
 #[test]
