@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::future::Either;
-use http::{Request, Response, StatusCode, header::AUTHORIZATION};
+use http::{HeaderMap, Request, Response, StatusCode, header::AUTHORIZATION};
 use pki_types::UnixTime;
 use plastron_id::{SpiffeId, SpiffeIdPattern};
 use plastron_keys_aws_lc::{ALGORITHMS, AwsLc};
@@ -37,8 +37,7 @@ pub struct Bearer<S> {
 
 impl<S> Bearer<S> {
     fn caller<B>(&self, request: &Request<B>) -> Option<SpiffeId> {
-        let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
-        let token = header.strip_prefix("Bearer ")?;
+        let token = bearer(request.headers())?;
         let bundles = self.bundles.current().ok()?;
         let svid = JwtVerifier::new(ALGORITHMS)
             .verify(token, &[self.audience], &*bundles, (self.now)())
@@ -47,6 +46,16 @@ impl<S> Bearer<S> {
             .matches(svid.id())
             .then(|| svid.id().to_owned())
     }
+}
+
+/// The token of a request: one in one header, or who else reads the request may take another (JWT-43).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let (Some(only), None) = (all.next(), all.next()) else {
+        return None;
+    };
+    let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(token)
 }
 
 impl<S, B> Service<Request<B>> for Bearer<S>

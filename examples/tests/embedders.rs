@@ -16,7 +16,7 @@ mod verify;
 
 use std::{fs, path::Path, time::Duration};
 
-use http::{Request, header::AUTHORIZATION};
+use http::{HeaderValue, Request, header::AUTHORIZATION};
 use pki_types::UnixTime;
 use plastron_bundle::pem;
 use plastron_source::{X509Context, jwt_source, x509_source};
@@ -90,20 +90,48 @@ async fn a_service_lets_in_by_token() {
         now: || UnixTime::since_unix_epoch(Duration::from_secs(Clock::START)),
     };
     let token = |path, audience| authority.jwt_svid(path, &[audience], long_ago());
-    for (authorization, status) in [
-        (format!("Bearer {}", token("/shop/cart", "payments")), 200),
-        (format!("Bearer {}", token("/shop/cart", "stock")), 401),
-        (format!("Bearer {}", token("/other", "payments")), 401),
-        (token("/shop/cart", "payments"), 401),
-        ("Bearer ".to_owned(), 401),
+    let right = token("/shop/cart", "payments");
+    let other = token("/other", "payments");
+    for (what, authorization, status) in [
+        ("JWT-43 +", vec![format!("Bearer {right}")], 200),
+        (
+            "JWT-43 +: a scheme has no case",
+            vec![format!("bEARER {right}")],
+            200,
+        ),
+        (
+            "another audience",
+            vec![format!("Bearer {}", token("/shop/cart", "stock"))],
+            401,
+        ),
+        ("another caller", vec![format!("Bearer {other}")], 401),
+        ("JWT-43 −: no scheme", vec![right.clone()], 401),
+        (
+            "JWT-43 −: another scheme",
+            vec![format!("Basic {right}")],
+            401,
+        ),
+        ("JWT-43 −: no token", vec!["Bearer ".to_owned()], 401),
+        (
+            "JWT-43 −: two spaces",
+            vec![format!("Bearer  {right}")],
+            401,
+        ),
+        ("JWT-43 −: no header", vec![], 401),
+        (
+            "JWT-43 −: two headers",
+            vec![format!("Bearer {right}"), format!("Bearer {other}")],
+            401,
+        ),
     ] {
-        let request = Request::builder()
-            .header(AUTHORIZATION, authorization)
-            .body(())
-            .unwrap();
+        let mut request = Request::new(());
+        for value in authorization {
+            let value = HeaderValue::from_str(&value).unwrap();
+            request.headers_mut().append(AUTHORIZATION, value);
+        }
         let response = service.clone().oneshot(request).await.unwrap();
-        assert_eq!(response.status(), status);
-        assert_eq!(response.body().contains(CART), status == 200);
+        assert_eq!(response.status(), status, "{what}");
+        assert_eq!(response.body().contains(CART), status == 200, "{what}");
     }
 }
 
