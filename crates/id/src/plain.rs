@@ -9,7 +9,8 @@ use crate::syntax::{
 /// Bytes that are looked at together: what a register of every machine holds.
 const BLOCK: usize = 16;
 
-/// Where the path of an ID starts that keeps all rules of SPIFFE-ID §2; none if that is not clear at once.
+/// Where the path of an ID starts that keeps all rules of SPIFFE-ID §2; none if that is not clear at once, as for short IDs and for
+/// segments that begin with a dot.
 pub(crate) fn path_at(uri: &[u8]) -> Option<u16> {
     if uri.len() > MAX_SPIFFE_ID_LEN || !uri.starts_with(SCHEME.as_bytes()) {
         return None;
@@ -89,4 +90,67 @@ const fn is_lower(byte: u8) -> bool {
 #[inline(always)]
 const fn is_digit_or_mark(byte: u8) -> bool {
     byte.wrapping_sub(b'-') <= b'9' - b'-'
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::syntax::check_bytes;
+
+    const NAME: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789.-_";
+    const PATH: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
+
+    /// From this length on an ID with a path is known; in shorter ones, the last block begins in the scheme.
+    const KNOWN_FROM: usize = SCHEME.len() + BLOCK + 1;
+
+    fn id(name_len: usize, path_len: usize) -> Vec<u8> {
+        let name = NAME.iter().cycle().take(name_len);
+        let path = PATH.iter().cycle().take(path_len.saturating_sub(1));
+        let slash: &[u8] = if path_len > 0 { b"/" } else { b"" };
+        let id = SCHEME.as_bytes().iter().chain(name).chain(slash);
+        id.chain(path).copied().collect()
+    }
+
+    /// Whether both say the same, where this one says anything; and it does for all usual IDs.
+    fn assert_same(uri: &[u8]) {
+        let shown = uri.escape_ascii();
+        let right = check_bytes(uri).ok();
+        let known = path_at(uri);
+        assert!(known.is_none() || known == right, "{shown}");
+        let has_dots = uri.windows(2).any(|pair| pair == b"/.");
+        let has_path = right.is_some_and(|path_at| usize::from(path_at) < uri.len());
+        if !has_dots && (!has_path || uri.len() >= KNOWN_FROM) {
+            assert_eq!(known, right, "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_it_knows_is_right_and_it_knows_what_is_usual() {
+        for name_len in 0..40 {
+            for path_len in 0..40 {
+                let right = id(name_len, path_len);
+                assert_same(&right);
+                for at in SCHEME.len()..right.len() {
+                    for odd in [
+                        "/", "//", "/.", "/..", "/../", ".", "A", "Z/", "%", "`", "{", ",", ":",
+                        "@", "[", "^", "\0", "\u{ff}",
+                    ] {
+                        let mut changed = right.clone();
+                        changed.splice(at..(at + odd.len()).min(right.len()), odd.bytes());
+                        assert_same(&changed);
+                    }
+                }
+            }
+        }
+        for path_len in [MAX_SPIFFE_ID_LEN - 19, MAX_SPIFFE_ID_LEN - 18] {
+            assert_same(&id(10, path_len));
+        }
+        for name_len in [MAX_TRUST_DOMAIN_LEN, MAX_TRUST_DOMAIN_LEN + 1] {
+            assert_same(&id(name_len, 20));
+        }
+        assert_same(b"spiffe:/");
+        assert_same(b"https://example.org/a-path-of-some-length");
+    }
 }

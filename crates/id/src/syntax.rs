@@ -26,8 +26,9 @@ pub(crate) fn check_id(uri: &[u8]) -> Result<u16, SpiffeIdError> {
     }
 }
 
+/// The same, for whatever [`plain`] does not know.
 #[cold]
-fn check_bytes(uri: &[u8]) -> Result<u16, SpiffeIdError> {
+pub(crate) fn check_bytes(uri: &[u8]) -> Result<u16, SpiffeIdError> {
     check_len(uri.len())?;
     let name_at = SCHEME.len();
     if !uri.starts_with(SCHEME.as_bytes()) {
