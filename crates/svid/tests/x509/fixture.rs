@@ -10,6 +10,8 @@ use plastron_svid::{LeafError, PathError, PeerRole, VerifyError, X509Verifier};
 use plastron_testing::raw_certificate::RawCertificate;
 use plastron_testing::{BACKEND, Clock};
 
+use crate::algorithms::with_each;
+
 pub(crate) struct Keys {
     pub(crate) root: Box<dyn PrivateKey>,
     pub(crate) other_root: Box<dyn PrivateKey>,
@@ -89,10 +91,12 @@ pub(crate) fn verify_as(
     authorities: &[Vec<u8>],
 ) -> Result<String, VerifyError> {
     let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
-    let svid = verifier()
-        .role(role)
-        .verify(&chain, &bundle(authorities), NOW)?;
-    Ok(svid.id().as_str().to_owned())
+    let bundle = bundle(authorities);
+    with_each(|algorithms| {
+        let verifier = X509Verifier::new(algorithms).role(role);
+        let svid = verifier.verify(&chain, &bundle, NOW)?;
+        Ok(svid.id().as_str().to_owned())
+    })
 }
 
 pub(crate) fn leaf_error(error: LeafError) -> Result<String, VerifyError> {

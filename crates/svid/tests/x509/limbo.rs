@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use pki_types::UnixTime;
 use plastron_bundle::{Bundle, pem};
-use plastron_keys::KeyBackend as _;
-use plastron_svid::{PeerRole, X509Verifier};
-use plastron_testing::{BACKEND, Clock, vectors};
+use plastron_svid::{PeerRole, VerifyError, X509Verifier};
+use plastron_testing::{Clock, vectors};
 use serde::Deserialize;
+
+use crate::algorithms::with_each;
 
 #[derive(Deserialize)]
 struct Suite {
@@ -91,16 +92,15 @@ fn judge(case: &Case) -> Result<(), String> {
         .validation_time
         .as_deref()
         .map_or(Clock::START, seconds);
-    let svid = X509Verifier::new(BACKEND.algorithms())
-        .role(role)
-        .verify(
-            &chain,
-            &bundle,
-            UnixTime::since_unix_epoch(Duration::from_secs(now)),
-        )
-        .map_err(|error| format!("{} {error}", error.rule()))?;
-    if let Some(id) = &case.spiffe_id {
-        assert_eq!(svid.id().as_str(), id);
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+    let id = with_each(|algorithms| {
+        let verifier = X509Verifier::new(algorithms).role(role);
+        let svid = verifier.verify(&chain, &bundle, now)?;
+        Ok::<_, VerifyError>(svid.id().to_owned())
+    })
+    .map_err(|error| format!("{} {error}", error.rule()))?;
+    if let Some(want) = &case.spiffe_id {
+        assert_eq!(id.as_str(), want);
     }
     Ok(())
 }

@@ -5,6 +5,8 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+#[path = "../algorithms/mod.rs"]
+mod algorithms;
 #[path = "../difference/mod.rs"]
 mod difference;
 mod differential;

@@ -5,12 +5,13 @@ use std::sync::LazyLock;
 
 use plastron_bundle::certificate::CertificateError;
 use plastron_keys::{KeyBackend as _, KeyType, PrivateKey};
-use plastron_svid::{LeafError, PathError, VerifyError};
+use plastron_svid::{LeafError, PathError, VerifyError, X509Verifier};
 use plastron_testing::BACKEND;
 use plastron_testing::raw_certificate::{Extension, RawCertificate, der, general_name as gn, name};
 use proptest::prelude::*;
 
-use crate::fixture::{ID, NOW, bundle, verifier};
+use crate::algorithms::with_each;
+use crate::fixture::{ID, NOW, bundle};
 
 /// Keys of one type, for root, intermediate and leaf.
 static KEYS: LazyLock<[[Box<dyn PrivateKey>; 3]; 5]> = LazyLock::new(|| {
@@ -59,9 +60,12 @@ fn verify(keys: &[Box<dyn PrivateKey>; 3], mutation: Option<&Mutation>) -> Resul
         certificate[at] ^= 1 << (bit % 8);
     }
     let [root, ca, leaf] = signed;
-    verifier()
-        .verify(&[&leaf, &ca], &bundle(&[root]), NOW)
-        .map(|_| ())
+    let bundle = bundle(&[root]);
+    with_each(|algorithms| {
+        X509Verifier::new(algorithms)
+            .verify(&[&leaf, &ca], &bundle, NOW)
+            .map(|_| ())
+    })
 }
 
 /// A field, and a value that it must not have.
