@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use plastron_source::{SvidPicker, X509Source};
+use plastron_svid::VerifiedPaths;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;
@@ -19,6 +20,7 @@ pub struct MutualTls {
     provider: Arc<CryptoProvider>,
     picker: SvidPicker,
     versions: &'static [&'static SupportedProtocolVersion],
+    paths: Option<Arc<VerifiedPaths<'static>>>,
 }
 
 impl MutualTls {
@@ -29,6 +31,7 @@ impl MutualTls {
             provider,
             picker: SvidPicker::First,
             versions: rustls::ALL_VERSIONS,
+            paths: None,
         }
     }
 
@@ -43,6 +46,15 @@ impl MutualTls {
     #[must_use]
     pub fn versions(mut self, versions: &'static [&'static SupportedProtocolVersion]) -> Self {
         self.versions = versions;
+        self
+    }
+
+    /// Has all configurations remember together the chains of so many peers, whose signatures are not checked again while nothing
+    /// of the chain and of its trust domain's bundle changes. What is accepted is the same; see [`VerifiedPaths`].
+    #[must_use]
+    pub fn remembering(mut self, peers: usize) -> Self {
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        self.paths = Some(Arc::new(VerifiedPaths::new(algorithms, peers)));
         self
     }
 
@@ -80,7 +92,11 @@ impl MutualTls {
 
     fn verifier(&self, authorizer: Authorizer) -> Arc<PeerVerifier> {
         let (source, provider) = (self.source.clone(), Arc::clone(&self.provider));
-        Arc::new(PeerVerifier::new(source, provider, authorizer))
+        let verifier = PeerVerifier::new(source, provider, authorizer);
+        Arc::new(match &self.paths {
+            Some(paths) => verifier.remembering(Arc::clone(paths)),
+            None => verifier,
+        })
     }
 
     fn resolver(&self) -> Arc<SvidResolver> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plastron_source::X509Source;
-use plastron_svid::{PeerRole, X509Verifier};
+use plastron_svid::{PeerRole, VerifiedPaths, X509Verifier};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -24,6 +24,7 @@ pub struct PeerVerifier {
     source: X509Source,
     provider: Arc<CryptoProvider>,
     authorizer: Authorizer,
+    paths: Option<Arc<VerifiedPaths<'static>>>,
 }
 
 impl PeerVerifier {
@@ -33,6 +34,23 @@ impl PeerVerifier {
             source,
             provider,
             authorizer,
+            paths: None,
+        }
+    }
+
+    /// Does not check again the signatures of chains that `paths` has, and adds to it; with the algorithms of `paths`.
+    ///
+    /// Everything else is checked in each handshake: the leaf, the time, the newest bundles, and the authorizer.
+    #[must_use]
+    pub fn remembering(mut self, paths: Arc<VerifiedPaths<'static>>) -> Self {
+        self.paths = Some(paths);
+        self
+    }
+
+    fn chains(&self) -> X509Verifier<'_> {
+        match &self.paths {
+            Some(paths) => X509Verifier::remembering(paths),
+            None => X509Verifier::new(self.provider.signature_verification_algorithms.all),
         }
     }
 
@@ -48,9 +66,7 @@ impl PeerVerifier {
             .chain(intermediates)
             .map(AsRef::as_ref)
             .collect();
-        let svid = X509Verifier::new(self.provider.signature_verification_algorithms.all)
-            .role(role)
-            .verify(&chain, &*context, now)?;
+        let svid = self.chains().role(role).verify(&chain, &*context, now)?;
         if self.authorizer.allows(svid.id()) {
             return Ok(());
         }

@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod again;
 mod openssl;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use plastron_bundle::{Bundle, BundleSet};
@@ -511,68 +511,6 @@ fn a_certificate_for_the_other_role_is_refused() {
     let as_client =
         rustls::server::danger::ClientCertVerifier::verify_client_cert(&verifier, &leaf, &[], now);
     assert!(as_client.is_ok());
-}
-
-#[test]
-fn no_session_is_resumed_past_the_check() {
-    let (client, server, clock) = two_sides();
-    let (a, b) = (&client.authority, &server.authority);
-    for versions in [V12, V13] {
-        let is_allowed = Arc::new(AtomicBool::new(true));
-        let switch = Arc::clone(&is_allowed);
-        let clients = Authorizer::with(move |_| switch.load(Ordering::SeqCst));
-        let config = client.client(&client.tls().versions(versions), everybody());
-        let server_config = server.server(&server.tls(), clients);
-        for _ in 0..3 {
-            // X509-73 +: full each time.
-            let (at_client, at_server) = meet(&config, &server_config);
-            assert_full(&at_client, "spiffe://b.example/shop/pay");
-            assert_full(&at_server, "spiffe://a.example/shop/cart");
-        }
-        is_allowed.store(false, Ordering::SeqCst);
-        let (_, at_server) = meet(&config, &server_config);
-        assert!(
-            matches!(refused(&at_server), Some(PeerError::Unauthorized { .. })),
-            "{at_server:?}"
-        );
-        is_allowed.store(true, Ordering::SeqCst);
-        assert!(meet(&config, &server_config).1.is_ok());
-        // X509-73 −: a removed trust domain counts at once, on both sides.
-        server.publish(vec![b.x509_svid(PAY, clock.now())], known(&[b]));
-        let (_, at_server) = meet(&config, &server_config);
-        assert!(
-            matches!(refused(&at_server), Some(PeerError::Verify(_))),
-            "{at_server:?}"
-        );
-        server.publish(vec![b.x509_svid(PAY, clock.now())], known(&[a, b]));
-        client.publish(vec![a.x509_svid(CART, clock.now())], known(&[a]));
-        let (at_client, _) = meet(&config, &server_config);
-        assert!(
-            matches!(refused(&at_client), Some(PeerError::Verify(_))),
-            "{at_client:?}"
-        );
-        client.publish(vec![a.x509_svid(CART, clock.now())], known(&[a, b]));
-    }
-}
-
-/// What the configurations protect from: with resumption, as `rustls` has it by default, nobody is asked again.
-#[test]
-fn resumption_left_on_in_a_configuration_of_ones_own_would_skip_the_check() {
-    let (client, server, clock) = two_sides();
-    let b = &server.authority;
-    let mut config = (*client.client(&client.tls(), everybody())).clone();
-    config.resumption = Resumption::in_memory_sessions(8);
-    let mut server_config = (*server.server(&server.tls(), everybody())).clone();
-    server_config.session_storage = ServerSessionMemoryCache::new(8);
-    server_config.send_tls13_tickets = 2;
-    let (config, server_config) = (Arc::new(config), Arc::new(server_config));
-    assert!(meet(&config, &server_config).1.is_ok());
-    server.publish(vec![b.x509_svid(PAY, clock.now())], known(&[b]));
-    let (_, at_server) = meet(&config, &server_config);
-    assert_eq!(at_server.unwrap().1, Some(HandshakeKind::Resumed));
-    // One side of ours is enough against it.
-    let ours = server.server(&server.tls(), everybody());
-    assert!(meet(&config, &ours).1.is_err());
 }
 
 #[test]
