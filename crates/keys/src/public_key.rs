@@ -189,7 +189,7 @@ impl fmt::Display for PublicKeyKind {
     }
 }
 
-/// Why bytes or a JWK are not a [`PublicKey`].
+/// Why bytes or a JWK are not a [`PublicKey`]. In a certificate each is against X509-48, in a bundle's JWK against BUNDLE-33.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublicKeyError {

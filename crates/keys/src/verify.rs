@@ -61,13 +61,13 @@ pub fn verify_jws(
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The algorithm is not for keys of this kind.
+    /// The algorithm is not for keys of this kind (JWT-07).
     #[error("signature algorithm does not suit the key")]
     WrongKey,
-    /// The set has not this algorithm.
+    /// The set has not this algorithm (X509-48, JWT-05).
     #[error("unsupported signature algorithm")]
     Unsupported,
-    /// The signature is not one of this message under this key.
+    /// The signature is not one of this message under this key (X509-52, JWT-37).
     #[error("invalid signature")]
     Signature,
 }

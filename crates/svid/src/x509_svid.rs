@@ -184,22 +184,22 @@ fn check_signing(certificate: &Certificate<'_>) -> Result<(), X509SvidError> {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum X509SvidError {
-    /// There is no certificate.
+    /// There is no certificate (X509-71).
     #[error("no certificate")]
     EmptyChain,
     /// A certificate cannot be read, or bytes are left over (RS-09).
     #[error("unreadable certificate chain")]
     Certificate(#[from] CertificateError),
-    /// The first certificate is not the leaf of an X509-SVID.
+    /// The first certificate is not the leaf of an X509-SVID, by the rule that [`LeafError`] names.
     #[error("not an X509-SVID")]
     Leaf(#[from] LeafError),
-    /// A certificate after the first may not sign certificates.
+    /// A certificate after the first may not sign certificates (X509-71).
     #[error("a certificate after the leaf may not sign")]
     NotSigning,
-    /// The private key cannot be used.
+    /// The private key cannot be used (X509-71).
     #[error("unusable private key")]
     Key(#[from] KeyError),
-    /// The private key is not that of the leaf.
+    /// The private key is not that of the leaf (X509-71).
     #[error("the private key is not that of the leaf")]
     OtherKey,
 }

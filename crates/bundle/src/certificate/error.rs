@@ -37,7 +37,8 @@ pub enum CertificateError {
     /// There are more extensions than [`MAX_EXTENSIONS`](super::MAX_EXTENSIONS) (X509-61).
     #[error("too many extensions")]
     TooManyExtensions,
-    /// The content of an extension is not what its type says.
+    /// The content of an extension is not what its type says: SAN (X509-06), basic constraints (X509-21), key usages (X509-39), name
+    /// constraints (X509-25), or key identifiers (X509-51).
     #[error("malformed {0} extension")]
     Extension(ExtensionKind),
 }

@@ -24,10 +24,10 @@ pub enum NameConstraintError {
     /// URIs are constrained, and the host of one looks like an IP address (X509-27).
     #[error("the host of a URI looks like an IP address")]
     IpHost,
-    /// A constrained name, or a constraint, is not what its type says.
+    /// A constrained name, or a constraint, is not what its type says (X509-25).
     #[error("a malformed name or constraint")]
     Malformed,
-    /// Names of this type cannot be judged here.
+    /// Names of this type cannot be judged here (X509-26).
     #[error("a constraint of a type that is not supported")]
     Unsupported,
 }
