@@ -19,7 +19,7 @@ use std::{fs, path::Path, time::Duration};
 use http::{HeaderValue, Request, header::AUTHORIZATION};
 use pki_types::UnixTime;
 use plastron_bundle::pem;
-use plastron_source::{X509Context, jwt_source, x509_source};
+use plastron_source::{X509Context, source};
 use plastron_testing::{Authority, Clock};
 use tokio::net::TcpListener;
 use tower::{ServiceExt as _, service_fn};
@@ -44,7 +44,7 @@ async fn two_workloads_talk() {
     let authority = Authority::new("example.org");
     let svid = authority.x509_svid_for("/shop/cart", long_ago(), Duration::from_secs(LONG));
     let context = X509Context::new(vec![svid], [authority.bundle()].into_iter().collect());
-    let (_publisher, source) = x509_source(context);
+    let (_publisher, source) = source(context);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let peers = |pattern: &str| pattern.parse().unwrap();
@@ -81,7 +81,7 @@ fn long_ago() -> std::time::SystemTime {
 #[tokio::test]
 async fn a_service_lets_in_by_token() {
     let authority = Authority::new("example.org");
-    let (_publisher, bundles) = jwt_source([authority.bundle()].into_iter().collect());
+    let (_publisher, bundles) = source([authority.bundle()].into_iter().collect());
     let service = tower_service::Bearer {
         inner: service_fn(tower_service::hello),
         audience: "payments",

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use plastron_bundle::{Bundle, BundleSet, X509BundleSource as _};
 use plastron_keys::KeyBackend as _;
-use plastron_source::{NoSuchSvid, SourceError, SvidPicker, X509Context, jwt_source, x509_source};
+use plastron_source::{NoSuchSvid, SourceError, SvidPicker, X509Context, source};
 use plastron_svid::{X509Svid, X509Verifier};
 use plastron_testing::{Authority, BACKEND, Clock};
 
@@ -38,7 +38,7 @@ fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
 #[tokio::test]
 async fn svids_and_bundles_change_together() {
     let (old, new) = (Authority::new("td.example"), Authority::new("td.example"));
-    let (publisher, mut source) = x509_source(context(&old, &["/a"]));
+    let (publisher, mut source) = source(context(&old, &["/a"]));
     let verifier = X509Verifier::new(BACKEND.algorithms());
     // WAPI-20 +: in each snapshot the SVID verifies under the bundle beside it, and under no other.
     let verifies = |svids: &X509Context, bundles: &X509Context| {
@@ -64,7 +64,7 @@ async fn svids_and_bundles_change_together() {
 #[tokio::test]
 async fn each_reader_sees_each_change_once() {
     let authority = Authority::new("td.example");
-    let (publisher, mut one) = x509_source(context(&authority, &["/first"]));
+    let (publisher, mut one) = source(context(&authority, &["/first"]));
     let mut two = one.clone();
     assert!(
         poll_once(one.changed()).is_pending(),
@@ -90,7 +90,7 @@ async fn each_reader_sees_each_change_once() {
 #[tokio::test]
 async fn whoever_waits_is_woken() {
     let authority = Authority::new("td.example");
-    let (publisher, mut source) = x509_source(context(&authority, &["/a"]));
+    let (publisher, mut source) = source(context(&authority, &["/a"]));
     let waiting =
         tokio::spawn(async move { paths(source.changed().await.unwrap().svids()).join(",") });
     tokio::task::yield_now().await;
@@ -101,7 +101,7 @@ async fn whoever_waits_is_woken() {
 #[tokio::test]
 async fn what_was_withdrawn_is_gone_until_something_new_comes() {
     let authority = Authority::new("td.example");
-    let (publisher, mut source) = x509_source(context(&authority, &["/a"]));
+    let (publisher, mut source) = source(context(&authority, &["/a"]));
     publisher.clear();
     // WAPI-33 −, AMB-31 −: nothing is served after the caller lost its entitlement.
     assert_eq!(source.current().unwrap_err(), SourceError::Withdrawn);
@@ -114,7 +114,7 @@ async fn what_was_withdrawn_is_gone_until_something_new_comes() {
 #[tokio::test]
 async fn a_lost_publisher_leaves_its_last_value() {
     let authority = Authority::new("td.example");
-    let (publisher, mut source) = x509_source(context(&authority, &["/a"]));
+    let (publisher, mut source) = source(context(&authority, &["/a"]));
     drop(publisher);
     assert_eq!(source.changed().await.unwrap_err(), SourceError::Closed);
     // AMB-31 +: it stays good until it expires.
@@ -190,7 +190,7 @@ async fn bundles_for_tokens_work_alike() {
             .map(|name| Bundle::new(name.parse().unwrap()))
             .collect()
     };
-    let (publisher, mut source) = jwt_source(bundles(&["a"]));
+    let (publisher, mut source) = source(bundles(&["a"]));
     assert_eq!(*source.current().unwrap(), bundles(&["a"]));
     publisher.publish(bundles(&["a", "b"]));
     assert_eq!(source.changed().await.unwrap().len(), 2);
@@ -208,7 +208,7 @@ async fn bundles_for_tokens_work_alike() {
 #[test]
 fn debug_shows_no_key() {
     let authority = Authority::new("td.example");
-    let (publisher, source) = x509_source(context(&authority, &["/a"]));
+    let (publisher, source) = source(context(&authority, &["/a"]));
     let text = format!("{publisher:?} {source:?}");
     assert!(
         text.contains("spiffe://td.example/a") && !text.contains("pkcs8"),

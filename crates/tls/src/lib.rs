@@ -6,10 +6,10 @@
 //!
 //! ```
 //! # use plastron_testing::{Authority, Clock};
-//! # use plastron_source::{X509Context, x509_source};
+//! # use plastron_source::{X509Context, source};
 //! # let (authority, clock) = (Authority::new("example.org"), Clock::new());
 //! # let svids = vec![authority.x509_svid("/shop/cart", clock.now())];
-//! # let (_publisher, source) = x509_source(X509Context::new(svids, [authority.bundle()].into_iter().collect()));
+//! # let (_publisher, source) = source(X509Context::new(svids, [authority.bundle()].into_iter().collect()));
 //! use std::sync::Arc;
 //!
 //! use plastron_tls::{Authorizer, MutualTls};

@@ -7,7 +7,7 @@ use pki_types::UnixTime;
 use plastron_bundle::{Bundle, BundleError, BundleSet, Parsed};
 use plastron_id::{SpiffeId, SpiffeIdError, TrustDomain, TrustDomainError, TrustDomainRef};
 use plastron_keys::KeyBackend;
-use plastron_source::X509Context;
+use plastron_source::{X509Context, first_of_each_hint};
 use plastron_svid::{JwtError, JwtSvid, X509Svid, X509SvidError};
 use plastron_wire::workload;
 use prost_types::value::Kind;
@@ -167,7 +167,7 @@ pub(crate) fn jwt_svids(
     if response.svids.is_empty() {
         return Err(ResponseError::Empty("svids"));
     }
-    let mut svids: Vec<JwtSvid> = Vec::with_capacity(response.svids.len());
+    let mut svids = Vec::with_capacity(response.svids.len());
     for svid in &response.svids {
         for (field, is_empty) in [
             ("spiffe_id", svid.spiffe_id.is_empty()),
@@ -186,13 +186,9 @@ pub(crate) fn jwt_svids(
             }
             Err(source) => return Err(ResponseError::JwtSvid { id: said, source }),
         };
-        let hint_is_taken =
-            !svid.hint.is_empty() && svids.iter().any(|other| other.hint() == svid.hint);
-        if !hint_is_taken {
-            svids.push(parsed);
-        }
+        svids.push(parsed);
     }
-    Ok(svids)
+    Ok(first_of_each_hint(svids))
 }
 
 /// Spec: Workload API §6.3 (WAPI-53, WAPI-54).

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use plastron_bundle::BundleSet;
 use plastron_schedule::Seed;
-use plastron_source::{JwtSource, X509Context, X509Source, jwt_source, x509_source};
+use plastron_source::{JwtSource, Source, X509Context, X509Source, source};
 use plastron_wire::workload::{
     JwtBundlesRequest, JwtBundlesResponse, X509svidRequest, X509svidResponse,
 };
@@ -53,18 +53,7 @@ impl WorkloadClient {
     ///
     /// Spec: Workload API §4, §5.1.
     pub async fn x509_source(&self) -> Result<(X509Source, Driver), ClientError> {
-        let mut watch = Watch::<X509>::new(self);
-        let (publisher, source) = x509_source(watch.first().await?);
-        let driver = async move {
-            loop {
-                match watch.next().await {
-                    Ok(Some(context)) => publisher.publish(context),
-                    Ok(None) => publisher.clear(),
-                    Err(error) => return error,
-                }
-            }
-        };
-        Ok((source, Driver(Box::pin(driver))))
+        self.source_of(X509).await
     }
 
     /// Waits for the first JWT bundles, however long it takes, and makes a source of them, which lives as
@@ -76,12 +65,19 @@ impl WorkloadClient {
     ///
     /// Spec: Workload API §4, §6.2.
     pub async fn jwt_source(&self) -> Result<(JwtSource, Driver), ClientError> {
-        let mut watch = Watch::<Jwt>::new(self);
-        let (publisher, source) = jwt_source(watch.first().await?);
+        self.source_of(Jwt).await
+    }
+
+    pub(crate) async fn source_of<P: Profile>(
+        &self,
+        profile: P,
+    ) -> Result<(Source<P::Value>, Driver), ClientError> {
+        let mut watch = Watch::new(self, profile);
+        let (publisher, source) = source(watch.first().await?);
         let driver = async move {
             loop {
                 match watch.next().await {
-                    Ok(Some(bundles)) => publisher.publish(bundles),
+                    Ok(Some(value)) => publisher.publish(value),
                     Ok(None) => publisher.clear(),
                     Err(error) => return error,
                 }
@@ -92,16 +88,18 @@ impl WorkloadClient {
 }
 
 /// One of the streams of the Workload API.
-trait Profile {
+pub(crate) trait Profile: Send + Sync + 'static {
     const CALL: &'static str;
     type Response: Send;
-    type Value;
+    type Value: Send + Sync;
 
     fn open(
+        &self,
         calls: Calls,
     ) -> impl Future<Output = Result<tonic::Response<Streaming<Self::Response>>, Status>> + Send;
 
     fn value(
+        &self,
         response: &Self::Response,
         client: &WorkloadClient,
     ) -> Result<Self::Value, ResponseError>;
@@ -115,12 +113,14 @@ impl Profile for X509 {
     type Value = X509Context;
 
     async fn open(
+        &self,
         mut calls: Calls,
     ) -> Result<tonic::Response<Streaming<X509svidResponse>>, Status> {
         calls.fetch_x509svid(X509svidRequest {}).await
     }
 
     fn value(
+        &self,
         response: &X509svidResponse,
         client: &WorkloadClient,
     ) -> Result<X509Context, ResponseError> {
@@ -136,12 +136,14 @@ impl Profile for Jwt {
     type Value = BundleSet;
 
     async fn open(
+        &self,
         mut calls: Calls,
     ) -> Result<tonic::Response<Streaming<JwtBundlesResponse>>, Status> {
         calls.fetch_jwt_bundles(JwtBundlesRequest {}).await
     }
 
     fn value(
+        &self,
         response: &JwtBundlesResponse,
         _: &WorkloadClient,
     ) -> Result<BundleSet, ResponseError> {
@@ -151,6 +153,7 @@ impl Profile for Jwt {
 
 /// A stream that is opened again for as long as that makes sense.
 struct Watch<P: Profile> {
+    profile: P,
     client: WorkloadClient,
     stream: Option<Streaming<P::Response>>,
     opened_at: Instant,
@@ -161,7 +164,7 @@ struct Watch<P: Profile> {
 }
 
 impl<P: Profile> Watch<P> {
-    fn new(client: &WorkloadClient) -> Self {
+    fn new(client: &WorkloadClient, profile: P) -> Self {
         let seed = format!("{} {} {}", client.endpoint(), P::CALL, std::process::id());
         Self {
             retry: Retry::new(
@@ -169,6 +172,7 @@ impl<P: Profile> Watch<P> {
                 client.longest_pause,
                 Seed::from_bytes(seed.as_bytes()),
             ),
+            profile,
             client: client.clone(),
             stream: None,
             opened_at: Instant::now(),
@@ -225,14 +229,14 @@ impl<P: Profile> Watch<P> {
                     sleep(self.pause).await;
                 }
                 self.opened_at = Instant::now();
-                none.insert(P::open(self.client.calls()).await?.into_inner())
+                none.insert(self.profile.open(self.client.calls()).await?.into_inner())
             }
         };
         loop {
             let Some(response) = stream.message().await? else {
                 return Err(Status::new(Code::Ok, "the stream ended"));
             };
-            match P::value(&response, &self.client) {
+            match self.profile.value(&response, &self.client) {
                 Ok(value) => return Ok(value),
                 // WAPI-17: the previous state and the stream stay.
                 Err(error) => {

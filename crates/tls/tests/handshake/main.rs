@@ -12,9 +12,7 @@ use std::time::Duration;
 
 use plastron_bundle::{Bundle, BundleSet};
 use plastron_id::SpiffeId;
-use plastron_source::{
-    SourceError, SvidPicker, X509Context, X509Publisher, X509Source, x509_source,
-};
+use plastron_source::{Publisher, SourceError, SvidPicker, X509Context, X509Source, source};
 use plastron_svid::{LeafError, VerifyError, X509Svid};
 use plastron_testing::{Authority, Clock};
 use plastron_tls::{Authorizer, MutualTls, PeerError, PeerVerifier, SvidResolver, peer_id};
@@ -53,14 +51,14 @@ impl TimeProvider for TestTime {
 struct Side {
     authority: Authority,
     clock: Clock,
-    publisher: X509Publisher,
+    publisher: Publisher<X509Context>,
     source: X509Source,
 }
 
 impl Side {
     fn new(authority: Authority, path: &str, bundles: BundleSet, clock: &Clock) -> Self {
         let svid = authority.x509_svid(path, clock.now());
-        let (publisher, source) = x509_source(X509Context::new(vec![svid], bundles));
+        let (publisher, source) = source(X509Context::new(vec![svid], bundles));
         let clock = clock.clone();
         Self {
             authority,
