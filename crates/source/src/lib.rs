@@ -25,6 +25,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! With the feature `wit` WIT-SVIDs, which are incubating, have sources too.
+//!
 //! Tier 2: `tokio` for waking readers, and no runtime of its own.
 
 mod picker;
@@ -33,4 +35,6 @@ mod x509_context;
 
 pub use picker::{NoSuchSvid, OwnSvid, SvidPicker, first_of_each_hint};
 pub use source::{JwtSource, Publisher, Source, SourceError, X509Source, source};
+#[cfg(feature = "wit")]
+pub use source::{WitBundleSource, WitSource};
 pub use x509_context::X509Context;

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use plastron_id::SpiffeId;
+#[cfg(feature = "wit")]
+use plastron_svid::WitSvid;
 use plastron_svid::{JwtSvid, X509Svid};
 
 /// An SVID of one's own, whatever its form.
@@ -36,7 +38,18 @@ impl OwnSvid for JwtSvid {
     }
 }
 
-/// Of SVIDs with the same hint the first stays (WAPI-29, WAPI-44). Those without one all do.
+#[cfg(feature = "wit")]
+impl OwnSvid for WitSvid {
+    fn id(&self) -> &SpiffeId {
+        self.id()
+    }
+
+    fn hint(&self) -> &str {
+        self.hint()
+    }
+}
+
+/// Of SVIDs with the same hint the first stays (WAPI-29, WAPI-44, WAPI-64). Those without one all do.
 pub fn first_of_each_hint<S: OwnSvid>(svids: Vec<S>) -> Vec<S> {
     let mut seen = HashSet::new();
     let is_first: Vec<bool> = svids

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use plastron_bundle::BundleSet;
+#[cfg(feature = "wit")]
+use plastron_svid::WitSvid;
 use tokio::sync::watch;
 
 use crate::X509Context;
@@ -29,6 +31,14 @@ pub type X509Source = Source<X509Context>;
 
 /// The bundles to verify JWT-SVIDs with. Tokens themselves are asked for, one audience at a time.
 pub type JwtSource = Source<BundleSet>;
+
+/// One's own WIT-SVIDs, the default first (WAPI-68). A key is not used after its token has expired (WIT-49).
+#[cfg(feature = "wit")]
+pub type WitSource = Source<Vec<WitSvid>>;
+
+/// The bundles to verify WIT-SVIDs with.
+#[cfg(feature = "wit")]
+pub type WitBundleSource = Source<BundleSet>;
 
 /// The side that puts newer values in.
 pub struct Publisher<T> {

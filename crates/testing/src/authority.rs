@@ -19,6 +19,8 @@ pub struct Authority {
     certificate: Vec<u8>,
     key: Box<dyn PrivateKey>,
     jwt_key: Box<dyn PrivateKey>,
+    #[cfg(feature = "wit")]
+    pub(crate) wit_key: Box<dyn PrivateKey>,
     serial: AtomicU64,
 }
 
@@ -60,6 +62,8 @@ impl Authority {
             certificate,
             key,
             jwt_key: generate(jwt_key_type),
+            #[cfg(feature = "wit")]
+            wit_key: generate(KeyType::EcP256),
             serial: AtomicU64::new(2),
         }
     }
@@ -147,7 +151,7 @@ impl Authority {
     }
 }
 
-fn generate(key_type: KeyType) -> Box<dyn PrivateKey> {
+pub(crate) fn generate(key_type: KeyType) -> Box<dyn PrivateKey> {
     BACKEND.generate(key_type).expect("AWS-LC makes all types")
 }
 

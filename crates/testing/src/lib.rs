@@ -22,10 +22,14 @@ pub mod parts;
 pub mod raw_certificate;
 mod socket_dir;
 pub mod vectors;
+#[cfg(feature = "wit")]
+mod wit;
 
 pub use authority::Authority;
 pub use clock::Clock;
 pub use socket_dir::SocketDir;
+#[cfg(feature = "wit")]
+pub use wit::WitSvidWithKey;
 
 /// The backend that tests make their keys with.
 pub const BACKEND: plastron_keys_aws_lc::AwsLc = plastron_keys_aws_lc::AwsLc;

@@ -12,8 +12,8 @@ use plastron_source::X509Context;
 use plastron_svid::JwtSvid;
 use plastron_wire::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use plastron_wire::workload::{
-    JwtBundlesRequest, JwtsvidRequest, SECURITY_HEADER, SECURITY_HEADER_VALUE,
-    ValidateJwtsvidRequest, X509BundlesRequest, X509svidRequest,
+    JwtsvidRequest, SECURITY_HEADER, SECURITY_HEADER_VALUE, ValidateJwtsvidRequest,
+    X509BundlesRequest,
 };
 use tokio::net::{TcpStream, UnixStream};
 use tonic::metadata::MetadataValue;
@@ -24,6 +24,7 @@ use tonic::{Code, Request, Status, Streaming};
 use tower::service_fn;
 
 use crate::response::{self, ValidatedJwtSvid};
+use crate::watch::{Jwt, Profile, X509};
 use crate::{ClientError, Endpoint};
 
 /// A client of one Workload API.
@@ -105,9 +106,7 @@ impl WorkloadClient {
     ///
     /// The agent's refusal, or an answer that breaks the rules.
     pub async fn fetch_x509(&self) -> Result<X509Context, ClientError> {
-        let answer = self.calls().fetch_x509svid(X509svidRequest {}).await?;
-        let first = first_of(answer.into_inner()).await?;
-        Ok(response::x509_context(&first, self.backend())?)
+        self.once(&X509).await
     }
 
     /// The X.509 bundles of now.
@@ -131,10 +130,7 @@ impl WorkloadClient {
     ///
     /// The agent's refusal, or an answer that breaks the rules.
     pub async fn fetch_jwt_bundles(&self) -> Result<BundleSet, ClientError> {
-        let answer = self.calls().fetch_jwt_bundles(JwtBundlesRequest {}).await?;
-        Ok(response::jwt_bundles(
-            &first_of(answer.into_inner()).await?,
-        )?)
+        self.once(&Jwt).await
     }
 
     /// A JWT-SVID for `audiences` for each identity of the caller, the default first, or for `id` alone.
@@ -152,7 +148,12 @@ impl WorkloadClient {
             spiffe_id: id.map(SpiffeId::to_string).unwrap_or_default(),
         };
         let answer = self.calls().fetch_jwtsvid(request).await?;
-        Ok(response::jwt_svids(&answer.into_inner(), audiences, now())?)
+        Ok(response::jwt_svids(
+            &answer.into_inner(),
+            audiences,
+            id,
+            now(),
+        )?)
     }
 
     /// A JWT-SVID of the default identity for `audiences`.
@@ -184,6 +185,12 @@ impl WorkloadClient {
         let answer = self.calls().validate_jwtsvid(request).await?;
         Ok(response::validated(answer.into_inner())?)
     }
+
+    /// What a stream says first.
+    pub(crate) async fn once<P: Profile>(&self, profile: &P) -> Result<P::Value, ClientError> {
+        let stream = profile.open(self.calls()).await?.into_inner();
+        Ok(profile.value(&first_of(stream).await?, self)?)
+    }
 }
 
 async fn first_of<T>(mut stream: Streaming<T>) -> Result<T, ClientError> {
@@ -213,7 +220,7 @@ fn channel(endpoint: &Endpoint) -> Channel {
     clippy::disallowed_methods,
     reason = "a client of a local service is a driver"
 )]
-fn now() -> UnixTime {
+pub(crate) fn now() -> UnixTime {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     UnixTime::since_unix_epoch(since.unwrap_or_default())
 }

@@ -36,6 +36,12 @@ impl ClientError {
     pub fn is_permission_denied(&self) -> bool {
         self.code() == Some(Code::PermissionDenied)
     }
+
+    /// Whether the agent does not have the call, or has its profile off. It is not tried again (WAPI-59).
+    #[must_use]
+    pub fn is_unimplemented(&self) -> bool {
+        self.code() == Some(Code::Unimplemented)
+    }
 }
 
 impl From<Status> for ClientError {

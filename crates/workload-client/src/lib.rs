@@ -26,7 +26,10 @@
 //! What comes from the agent is checked, and an answer that breaks a rule is discarded whole; what it withdraws is
 //! withdrawn; what ends is begun again, as fast as its status allows.
 //!
-//! Tier 2. Left out: WIT-SVIDs, whose profile is off, and choosing among several agents.
+//! WIT-SVIDs, which are incubating, are behind the feature `wit`: `WorkloadClient::wit_source` for one's own with their
+//! keys, `wit_bundle_source` for the bundles to verify those of others with. What is behind it may change in a minor version.
+//!
+//! Tier 2. Left out: choosing among several agents.
 
 mod client;
 mod endpoint;
@@ -34,6 +37,8 @@ mod error;
 mod response;
 mod retry;
 mod watch;
+#[cfg(feature = "wit")]
+mod wit;
 
 pub use client::{Calls, SecurityHeader, WorkloadClient};
 pub use endpoint::{ENDPOINT_VARIABLE, Endpoint, EndpointError};

@@ -8,11 +8,19 @@ use plastron_bundle::{Bundle, BundleError, BundleSet, Parsed};
 use plastron_id::{SpiffeId, SpiffeIdError, TrustDomain, TrustDomainError, TrustDomainRef};
 use plastron_keys::KeyBackend;
 use plastron_source::{X509Context, first_of_each_hint};
+#[cfg(feature = "wit")]
+use plastron_svid::WitSvidError;
 use plastron_svid::{JwtError, JwtSvid, X509Svid, X509SvidError};
 use plastron_wire::workload;
 use prost_types::value::Kind;
 use serde_json::{Map, Number, Value};
 use tracing::warn;
+
+#[cfg(feature = "wit")]
+mod wit;
+
+#[cfg(feature = "wit")]
+pub(crate) use wit::{wit_bundles, wit_svids};
 
 /// Why an answer cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -49,6 +57,23 @@ pub enum ResponseError {
         /// What the answer says.
         said: SpiffeId,
         /// What the SVID says.
+        found: SpiffeId,
+    },
+    /// A WIT-SVID is none, or is about another identity or another key (WAPI-63).
+    #[cfg(feature = "wit")]
+    #[error("the WIT-SVID of {id}")]
+    WitSvid {
+        /// The identity it was said to have.
+        id: SpiffeId,
+        /// What is wrong.
+        source: WitSvidError,
+    },
+    /// An SVID has another identity than the one that was asked for.
+    #[error("an SVID of {found} where one of {asked} was asked for")]
+    NotAsked {
+        /// What was asked for.
+        asked: SpiffeId,
+        /// What the answer has.
         found: SpiffeId,
     },
     /// A bundle cannot be read.
@@ -146,13 +171,20 @@ fn x509_bundles_by_key(
 pub(crate) fn jwt_bundles(
     response: &workload::JwtBundlesResponse,
 ) -> Result<BundleSet, ResponseError> {
-    if response.bundles.is_empty() {
+    token_bundles(&response.bundles, Bundle::parse_jwks)
+}
+
+fn token_bundles<J: AsRef<[u8]>>(
+    by_key: &BTreeMap<String, J>,
+    parse: fn(TrustDomain, &[u8]) -> Result<Parsed, BundleError>,
+) -> Result<BundleSet, ResponseError> {
+    if by_key.is_empty() {
         return Err(ResponseError::Empty("bundles"));
     }
     let mut bundles = BundleSet::new();
-    for (key, jwks) in &response.bundles {
+    for (key, jwks) in by_key {
         let trust_domain = trust_domain(key)?;
-        let parsed = Bundle::parse_jwks(trust_domain.clone(), jwks);
+        let parsed = parse(trust_domain.clone(), jwks.as_ref());
         add(&mut bundles, usable(trust_domain.as_ref(), parsed)?)?;
     }
     Ok(bundles)
@@ -162,6 +194,7 @@ pub(crate) fn jwt_bundles(
 pub(crate) fn jwt_svids(
     response: &workload::JwtsvidResponse,
     audiences: &[&str],
+    asked: Option<&SpiffeId>,
     now: UnixTime,
 ) -> Result<Vec<JwtSvid>, ResponseError> {
     if response.svids.is_empty() {
@@ -177,7 +210,7 @@ pub(crate) fn jwt_svids(
                 return Err(ResponseError::Empty(field));
             }
         }
-        let said: SpiffeId = svid.spiffe_id.parse()?;
+        let said = announced(&svid.spiffe_id, asked)?;
         let parsed = match JwtSvid::parse_insecure(&svid.svid, audiences, now) {
             Ok(parsed) if *parsed.id() == said => parsed.with_hint(&svid.hint),
             Ok(parsed) => {
@@ -189,6 +222,18 @@ pub(crate) fn jwt_svids(
         svids.push(parsed);
     }
     Ok(first_of_each_hint(svids))
+}
+
+/// The identity that an answer says an SVID has, if it is the one that was asked for, or none was.
+fn announced(said: &str, asked: Option<&SpiffeId>) -> Result<SpiffeId, ResponseError> {
+    let said: SpiffeId = said.parse()?;
+    match asked {
+        Some(asked) if *asked != said => Err(ResponseError::NotAsked {
+            asked: asked.clone(),
+            found: said,
+        }),
+        _ => Ok(said),
+    }
 }
 
 /// Spec: Workload API §6.3 (WAPI-53, WAPI-54).
@@ -243,13 +288,16 @@ fn add(bundles: &mut BundleSet, bundle: Bundle) -> Result<(), ResponseError> {
 }
 
 fn same_authorities(one: &Bundle, other: &Bundle) -> bool {
-    let contains = |a: &Bundle, b: &Bundle| {
-        let mut x509 = b.x509_authorities().iter();
-        let mut jwt = b.jwt_authorities().iter();
-        x509.all(|authority| a.x509_authorities().contains(authority))
-            && jwt.all(|authority| a.jwt_authorities().contains(authority))
-    };
-    contains(one, other) && contains(other, one)
+    fn same<A: PartialEq>(one: &[A], other: &[A]) -> bool {
+        one.iter().all(|authority| other.contains(authority))
+            && other.iter().all(|authority| one.contains(authority))
+    }
+    #[cfg(feature = "wit")]
+    if !same(one.wit_authorities(), other.wit_authorities()) {
+        return false;
+    }
+    same(one.x509_authorities(), other.x509_authorities())
+        && same(one.jwt_authorities(), other.jwt_authorities())
 }
 
 fn object(claims: prost_types::Struct) -> Map<String, Value> {

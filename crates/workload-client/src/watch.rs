@@ -105,7 +105,7 @@ pub(crate) trait Profile: Send + Sync + 'static {
     ) -> Result<Self::Value, ResponseError>;
 }
 
-struct X509;
+pub(crate) struct X509;
 
 impl Profile for X509 {
     const CALL: &'static str = "FetchX509SVID";
@@ -128,7 +128,7 @@ impl Profile for X509 {
     }
 }
 
-struct Jwt;
+pub(crate) struct Jwt;
 
 impl Profile for Jwt {
     const CALL: &'static str = "FetchJWTBundles";

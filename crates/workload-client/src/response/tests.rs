@@ -271,9 +271,11 @@ fn jwt_svids_are_for_the_audience_asked_and_the_identity_announced() {
         svid: own.jwt_svid(path, &["x"], clock.now()),
         hint: hint.into(),
     };
-    let parse = |svids, audiences: &[&str]| {
-        jwt_svids(&JwtsvidResponse { svids }, audiences, clock.unix_time())
+    let parse_asked = |svids, audiences: &[&str], asked| {
+        let response = JwtsvidResponse { svids };
+        jwt_svids(&response, audiences, asked, clock.unix_time())
     };
+    let parse = |svids, audiences: &[&str]| parse_asked(svids, audiences, None);
     let all = vec![
         wire("/a", "/a", "main"),
         wire("/b", "/b", "main"),
@@ -302,6 +304,10 @@ fn jwt_svids_are_for_the_audience_asked_and_the_identity_announced() {
         matches!(other, ResponseError::OtherId { .. }),
         "WAPI-38 −: {other}"
     );
+    let (asked, found) = (own.id("/b"), own.id("/a"));
+    let other = parse_asked(vec![wire("/a", "/a", "")], &["x"], Some(&asked)).unwrap_err();
+    let not_asked = ResponseError::NotAsked { asked, found };
+    assert_eq!(other, not_asked, "WAPI-41 −");
     let other = parse(vec![wire("/a", "/a", "")], &["y"]).unwrap_err();
     assert!(
         matches!(other, ResponseError::JwtSvid { .. }),

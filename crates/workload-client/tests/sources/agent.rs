@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use plastron_testing::{Authority, BACKEND};
 use plastron_wire::workload::{
     JwtBundlesResponse, Jwtsvid, JwtsvidRequest, JwtsvidResponse, ValidateJwtsvidRequest,
-    ValidateJwtsvidResponse, X509BundlesResponse, X509svid, X509svidResponse,
+    ValidateJwtsvidResponse, WitsvidRequest, X509BundlesResponse, X509svid, X509svidResponse,
 };
 use plastron_workload_api::{
     Answer, Attest, Latest, Limits, Message, Refusal, Refused, Server, Updates,
@@ -25,6 +25,12 @@ pub(crate) struct Agent {
     pub(crate) x509: watch::Sender<Result<Message, Refusal>>,
     /// What streams of JWT bundles tell.
     pub(crate) jwt: watch::Sender<Result<Message, Refusal>>,
+    /// What streams of WIT-SVIDs tell.
+    pub(crate) wit: watch::Sender<Result<Message, Refusal>>,
+    /// What streams of WIT bundles tell.
+    pub(crate) wit_bundles: watch::Sender<Result<Message, Refusal>>,
+    /// The SPIFFE ID that WIT-SVIDs were asked for last.
+    pub(crate) wit_id: Mutex<String>,
     /// Streams that were asked for.
     pub(crate) asked: AtomicUsize,
     /// Messages that were taken for streams.
@@ -43,6 +49,9 @@ impl Agent {
             x509: watch::Sender::new(Ok(first)),
             jwt: watch::Sender::new(Ok(jwt_bundles(&authority))),
             authority,
+            wit: watch::Sender::new(Err(without_wit())),
+            wit_bundles: watch::Sender::new(Err(without_wit())),
+            wit_id: Mutex::default(),
             asked: AtomicUsize::new(0),
             told: Arc::default(),
             refused: AtomicUsize::new(0),
@@ -113,11 +122,15 @@ pub(crate) fn jwt_bundles(authority: &Authority) -> Message {
     })
 }
 
+fn without_wit() -> Refusal {
+    Refusal::unimplemented("this profile is not enabled")
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the client reads the clock for tokens"
 )]
-fn now() -> SystemTime {
+pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }
 
@@ -210,6 +223,19 @@ impl Answer<()> for Answerer {
             spiffe_id: self.0.authority.id("/a").to_string(),
             claims: Some(Default::default()),
         }))
+    }
+
+    fn offers_wit(&self) -> bool {
+        true
+    }
+
+    async fn wit_svids(&self, _: &Arc<()>, asked: WitsvidRequest) -> Result<Counted, Refusal> {
+        *self.0.wit_id.lock().unwrap() = asked.spiffe_id;
+        Ok(self.asked(Latest::new(self.0.wit.subscribe())))
+    }
+
+    async fn wit_bundles(&self, _: &Arc<()>) -> Result<Counted, Refusal> {
+        Ok(self.asked(Latest::new(self.0.wit_bundles.subscribe())))
     }
 
     fn refused(&self, _: &Refused<'_, ()>) {

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
 mod agent;
+#[cfg(feature = "wit")]
+mod wit;
 
 use std::future::Future;
 use std::sync::atomic::Ordering::SeqCst;
