@@ -11,12 +11,15 @@ use pki_types::UnixTime;
 use plastron_agent::{Settings, audit::AuditOptions, key_store::DataDir};
 use plastron_authority::{Authority, KeyStore as _, Policy};
 use plastron_bundle::Bundle;
-use plastron_keys::{KeyBackend as _, KeyType, PrivateKey};
+use plastron_id::TrustDomain;
+use plastron_keys::{KeyBackend as _, KeyType, PrivateKey, PublicKey};
 use plastron_keys_aws_lc::AwsLc;
 use plastron_mint::WorkloadProofRequest;
+use plastron_source::SourceError;
 use plastron_svid::{WitSvid, WitVerifier, WorkloadProof};
 use plastron_wire::{agent::v1 as operator, workload::*};
-use served::{Different, Served, mine, next, serve, serve_differently};
+use plastron_workload_client::{Endpoint, WorkloadClient};
+use served::{Different, PATIENCE, Served, mine, next, serve, serve_differently};
 use tonic::Code;
 
 const OWN: &str = "spiffe://example.org";
@@ -53,29 +56,31 @@ fn unix_now() -> UnixTime {
     UnixTime::since_unix_epoch(now().duration_since(SystemTime::UNIX_EPOCH).unwrap())
 }
 
-fn parse(svid: &Witsvid) -> WitSvid {
-    let id = svid.spiffe_id.parse().unwrap();
-    // WAPI-62 +, WAPI-63 +
-    WitSvid::parse_insecure(
-        &id,
-        &svid.wit_svid,
-        &svid.wit_svid_key,
-        &svid.hint,
-        unix_now(),
-    )
-    .unwrap()
+/// A client that refuses token, key and ID that do not belong together.
+fn client(agent: &Served) -> WorkloadClient {
+    WorkloadClient::new(Endpoint::unix(&agent.socket).unwrap(), AwsLc)
 }
 
-async fn bundle(agent: &Served) -> Bundle {
-    let mut client = agent.client().await;
-    let stream = client.fetch_wit_bundles(WitBundlesRequest {}).await;
-    let bundles = next(&mut stream.unwrap().into_inner()).await.unwrap();
-    // WAPI-65 +, WAPI-66 +: the own domain, by its SPIFFE ID.
-    assert_eq!(bundles.bundles.keys().collect::<Vec<_>>(), [OWN]);
-    let jwks = bundles.bundles[OWN].as_bytes();
-    let parsed = Bundle::parse_wit_jwks("example.org".parse().unwrap(), jwks).unwrap();
-    assert_eq!(parsed.skipped, [], "WAPI-66 +: a kid everywhere");
-    parsed.bundle
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("an agent that answers")
+}
+
+async fn bundle(agent: &Served) -> Arc<Bundle> {
+    let bundles = within(client(agent).fetch_wit_bundles()).await.unwrap();
+    assert_eq!(bundles.len(), 1, "nobody else's");
+    let own = bundles.get(trust_domain().as_ref());
+    own.expect("WAPI-66 +: the own domain").clone()
+}
+
+fn trust_domain() -> TrustDomain {
+    "example.org".parse().unwrap()
+}
+
+/// The public half of its key.
+fn key(svid: &WitSvid) -> PublicKey {
+    svid.private_key(&AwsLc).unwrap().public_key().clone()
 }
 
 #[tokio::test]
@@ -109,12 +114,10 @@ async fn a_process_gets_tokens_for_all_its_identities_with_their_keys() {
         ],
         on(),
     );
-    let mut client = agent.client().await;
-    let mut stream = client.fetch_witsvid(asking("")).await.unwrap().into_inner();
-    let svids = next(&mut stream).await.unwrap().svids;
+    let svids = within(client(&agent).fetch_wit_svids(None)).await.unwrap();
     let names: Vec<_> = svids
         .iter()
-        .map(|svid| (svid.spiffe_id.as_str(), svid.hint.as_str()))
+        .map(|svid| (svid.id().as_str(), svid.hint()))
         .collect();
     // WAPI-61 +, WAPI-64 +, WAPI-68 +
     assert_eq!(
@@ -125,7 +128,8 @@ async fn a_process_gets_tokens_for_all_its_identities_with_their_keys() {
         ]
     );
     let bundle = bundle(&agent).await;
-    for svid in svids.iter().map(parse) {
+    for svid in &svids {
+        // WAPI-62 +
         let key = svid.private_key(&AwsLc).unwrap();
         let proof = WorkloadProofRequest::new(svid.token(), &*key, "audience")
             .unwrap()
@@ -133,7 +137,7 @@ async fn a_process_gets_tokens_for_all_its_identities_with_their_keys() {
             .unwrap();
         let proof = WorkloadProof::new(&proof.token, &["audience"]);
         let verified = WitVerifier::new(AwsLc.algorithms())
-            .verify(svid.token(), &proof, &bundle, unix_now())
+            .verify(svid.token(), &proof, &*bundle, unix_now())
             .unwrap();
         assert_eq!(verified.id(), svid.id().as_ref());
         let lifetime = verified.expires_at().as_secs() - verified.issued_at().unwrap().as_secs();
@@ -141,7 +145,7 @@ async fn a_process_gets_tokens_for_all_its_identities_with_their_keys() {
         assert_eq!(lifetime, 3600);
     }
     // WIT-49 +: a key for each identity.
-    assert_ne!(svids[0].wit_svid_key, svids[1].wit_svid_key);
+    assert_ne!(key(&svids[0]), key(&svids[1]));
     agent.stop().await;
 }
 
@@ -154,16 +158,15 @@ async fn one_identity_may_be_asked_for() {
         ],
         on(),
     );
-    let mut client = agent.client().await;
-    let bank = "spiffe://example.org/bank";
-    let mut stream = client
-        .fetch_witsvid(asking(bank))
+    let bank = "spiffe://example.org/bank".parse().unwrap();
+    let (mut source, driver) = within(client(&agent).wit_source(Some(&bank)))
         .await
-        .unwrap()
-        .into_inner();
-    let svids = next(&mut stream).await.unwrap().svids;
+        .unwrap();
+    tokio::spawn(driver);
+    let svids = source.current().unwrap();
     assert_eq!(svids.len(), 1, "WAPI-60 +");
-    assert_eq!(svids[0].spiffe_id, bank, "WAPI-60 +");
+    assert_eq!(*svids[0].id(), bank, "WAPI-60 +");
+    let mut client = agent.client().await;
     for (spiffe_id, code) in [
         ("spiffe://example.org/other", Code::PermissionDenied),
         ("spiffe://example.org/bank/", Code::InvalidArgument),
@@ -173,8 +176,8 @@ async fn one_identity_may_be_asked_for() {
     }
     // An entitlement that is gone ends the stream, though others are left.
     agent.replace([mine("/cart").build().unwrap()]).await;
-    let ended = next(&mut stream).await.unwrap_err();
-    assert_eq!(ended.code(), Code::PermissionDenied, "WAPI-19 +");
+    let withdrawn = within(source.changed()).await.unwrap_err();
+    assert_eq!(withdrawn, SourceError::Withdrawn, "WAPI-19 +");
 }
 
 #[tokio::test]
@@ -196,14 +199,12 @@ async fn tokens_are_renewed_while_somebody_watches_each_with_a_new_key() {
     let mut different = on();
     different.settings.wit_svid_ttl = Duration::from_secs(2);
     let agent = serve_differently([mine("/cart").build().unwrap()], different);
-    let mut client = agent.client().await;
-    let mut stream = client.fetch_witsvid(asking("")).await.unwrap().into_inner();
-    let mut keys = Vec::new();
-    for _ in 0..3 {
-        let svid = next(&mut stream).await.unwrap().svids.remove(0);
-        // Nobody is given an expired one.
-        parse(&svid);
-        keys.push(svid.wit_svid_key);
+    let (mut source, driver) = within(client(&agent).wit_source(None)).await.unwrap();
+    tokio::spawn(driver);
+    // None of them was expired: the client takes no such.
+    let mut keys = vec![key(&source.current().unwrap()[0])];
+    for _ in 0..2 {
+        keys.push(key(&within(source.changed()).await.unwrap()[0]));
     }
     keys.dedup();
     assert_eq!(keys.len(), 3, "WIT-49 +");
@@ -214,9 +215,8 @@ async fn the_same_token_goes_to_all_who_are_one_workload() {
     let agent = serve_differently([mine("/cart").build().unwrap()], on());
     let mut tokens = Vec::new();
     for _ in 0..2 {
-        let mut client = agent.client().await;
-        let mut stream = client.fetch_witsvid(asking("")).await.unwrap().into_inner();
-        tokens.push(next(&mut stream).await.unwrap().svids.remove(0).wit_svid);
+        let svids = within(client(&agent).fetch_wit_svids(None)).await.unwrap();
+        tokens.push(svids[0].token().to_owned());
     }
     assert_eq!(tokens[0], tokens[1], "WIT-32 +");
 }
@@ -237,17 +237,28 @@ async fn keys_of_one_kind_are_in_no_set_of_another() {
     assert_eq!(after.wit_authorities().len(), 2);
     assert_eq!(after.wit_authorities()[0], before.wit_authorities()[0]);
 
-    let mut client = agent.client().await;
-    let stream = client.fetch_jwt_bundles(JwtBundlesRequest {}).await;
-    let jwks = next(&mut stream.unwrap().into_inner()).await.unwrap();
-    let jwks = Bundle::parse_jwks("example.org".parse().unwrap(), &jwks.bundles[OWN]).unwrap();
+    let bundles = within(client(&agent).fetch_jwt_bundles()).await.unwrap();
+    let jwt = bundles.get(trust_domain().as_ref()).unwrap();
     // WAPI-48 −, AMB-32 −
-    assert_eq!(jwks.bundle.jwt_authorities().len(), 1);
+    assert_eq!(jwt.jwt_authorities().len(), 1);
     for authority in after.wit_authorities() {
-        assert!(jwks.bundle.jwt_authority(authority.key_id()).is_none());
+        assert!(jwt.jwt_authority(authority.key_id()).is_none());
         // WIT-44 +
         assert!(before.jwt_authority(authority.key_id()).is_none());
     }
+}
+
+#[tokio::test]
+async fn bundles_are_text_by_trust_domain() {
+    let agent = serve_differently([mine("/cart").build().unwrap()], on());
+    let mut client = agent.client().await;
+    let stream = client.fetch_wit_bundles(WitBundlesRequest {}).await;
+    let bundles = next(&mut stream.unwrap().into_inner()).await.unwrap();
+    // WAPI-65 +
+    assert_eq!(bundles.bundles.keys().collect::<Vec<_>>(), [OWN]);
+    let jwks = bundles.bundles[OWN].as_bytes();
+    let parsed = Bundle::parse_wit_jwks(trust_domain(), jwks).unwrap();
+    assert_eq!(parsed.skipped, [], "WAPI-66 +: a kid everywhere");
 }
 
 #[tokio::test]
