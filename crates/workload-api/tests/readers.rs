@@ -12,7 +12,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use plastron_wire::workload::X509svidRequest;
 use plastron_workload_api::Limits;
 use served::{
-    EMPTY, Raw, assert_serves, grpc, serve, until, with_header, within, x509, x509_request,
+    EMPTY, Raw, assert_serves, grpc, pipelined, serve, until, with_header, within, x509,
+    x509_request,
 };
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
@@ -204,30 +205,6 @@ async fn a_reader_that_comes_back_skips_to_the_latest() {
     assert_eq!(got.len(), wanted);
 }
 
-/// The first words of a client whose streams have such a window, and so many requests for X.509-SVIDs.
-fn requests(streams: u32, window: u32) -> Vec<u8> {
-    let frame = |kind, flags, stream: u32, payload: &[u8]| {
-        let [_, a, b, c] = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        [&[a, b, c, kind, flags][..], &stream.to_be_bytes(), payload].concat()
-    };
-    let (head, data, settings, window_update) = (1, 0, 4, 8);
-    let block = [
-        &b"\x83\x86\x00\x05:path\x20/SpiffeWorkloadAPI/FetchX509SVID"[..],
-        b"\x00\x0a:authority\x09localhost\x00\x0ccontent-type\x10application/grpc",
-        b"\x00\x12workload.spiffe.io\x04true",
-    ]
-    .concat();
-    let mut words = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    let window = [&[0, 4][..], &window.to_be_bytes()].concat();
-    words.extend(frame(settings, 0, 0, &window));
-    words.extend(frame(window_update, 0, 0, &[0x3f, 0, 0, 0]));
-    for stream in (0..streams).map(|nth| nth * 2 + 1) {
-        words.extend(frame(head, 4, stream, &block));
-        words.extend(frame(data, 1, stream, EMPTY));
-    }
-    words
-}
-
 #[tokio::test]
 async fn while_a_thousand_streams_open_that_nobody_reads_others_are_answered() {
     // With its windows shut, all open. With windows so large that only the socket pushes back, as many as that lets.
@@ -240,7 +217,7 @@ async fn while_a_thousand_streams_open_that_nobody_reads_others_are_answered() {
         let mut unread = UnixStream::connect(&served.path).await.unwrap();
         until(|| served.stats.connections() == 1).await;
         served.stage.uid.store(1001, SeqCst);
-        let words = requests(1000, window);
+        let words = pipelined(1000, window, "FetchX509SVID", &[]);
         let mut saying = pin!(unread.write_all(&words));
         let mut answered = pin!(assert_serves(&served));
         // While they are being opened; their user reads nothing, now or later.

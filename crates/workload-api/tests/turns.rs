@@ -9,14 +9,14 @@ mod served;
 use std::sync::atomic::Ordering::SeqCst;
 
 use plastron_workload_api::Limits;
-use served::{Raw, Served, grpc, pipelined, serve, until, within};
+use served::{Raw, Served, WINDOW, grpc, pipelined, serve, until, within};
 use tokio::net::UnixStream;
 use tonic::Code;
 
 const GREEDY: u32 = 1001;
 const MODEST: u32 = 1002;
 const CONNECTIONS: usize = 100;
-const CALLS: u8 = 50;
+const CALLS: u32 = 50;
 const ALL: usize = CONNECTIONS * CALLS as usize;
 /// Calls of one user ID in a round.
 const SHARE: usize = 16;
@@ -36,7 +36,7 @@ async fn served_to_many(connections: usize) -> (Served, Vec<UnixStream>) {
 
 /// All of them ask at once for as much as they may.
 fn ask(greedy: &[UnixStream]) {
-    let asked = pipelined(CALLS, "ValidateJWTSVID", &TOKEN[5..]);
+    let asked = pipelined(CALLS, WINDOW, "ValidateJWTSVID", &TOKEN[5..]);
     for connection in greedy {
         assert_eq!(connection.try_write(&asked).unwrap(), asked.len());
     }
@@ -93,9 +93,9 @@ async fn a_connection_with_many_calls_makes_way_after_sixteen() {
     let modest = served.connect_as(MODEST).await;
     until(|| served.stats.connections() == 2).await;
     ask(&greedy);
-    let asked = pipelined(1, "ValidateJWTSVID", &TOKEN[5..]);
+    let asked = pipelined(1, WINDOW, "ValidateJWTSVID", &TOKEN[5..]);
     assert_eq!(modest.try_write(&asked).unwrap(), asked.len());
-    until(|| answered(&served) == 1 + usize::from(CALLS)).await;
+    until(|| answered(&served) == 1 + CALLS as usize).await;
     let validated = served.stage.validated.lock().unwrap();
     let before_it = validated.iter().take_while(|who| **who == GREEDY).count();
     assert!(before_it <= SHARE, "{before_it}");
@@ -107,7 +107,7 @@ async fn connections_of_one_user_have_their_turns_one_after_the_other() {
     // One of many that want more than a share, and one that comes last and wants little.
     ask(&greedy[1..]);
     until(|| answered(&served) > 0).await;
-    let asked = pipelined(1, "ValidateJWTSVID", &TOKEN[5..]);
+    let asked = pipelined(1, WINDOW, "ValidateJWTSVID", &TOKEN[5..]);
     assert_eq!(greedy[0].try_write(&asked).unwrap(), asked.len());
     within(greedy[0].readable()).await.unwrap();
     let mut buffer = [0; 4096];
@@ -148,7 +148,7 @@ async fn a_server_stops_whoever_waits_for_a_turn() {
 #[tokio::test]
 async fn streams_of_one_user_that_change_together_do_not_delay_another() {
     let (served, greedy) = served_to_many(CONNECTIONS).await;
-    let asked = pipelined(CALLS, "FetchX509SVID", &[]);
+    let asked = pipelined(CALLS, WINDOW, "FetchX509SVID", &[]);
     for connection in &greedy {
         assert_eq!(connection.try_write(&asked).unwrap(), asked.len());
     }
@@ -160,7 +160,7 @@ async fn streams_of_one_user_that_change_together_do_not_delay_another() {
     validate(&mut modest).await;
     let updated = served.stage.released.load(SeqCst) - ALL;
     // Each connection has many of them, which are one turn; what goes beyond the share is owed.
-    assert!(updated <= 8 * usize::from(CALLS), "{updated} updates");
+    assert!(updated <= 8 * CALLS as usize, "{updated} updates");
     until(|| served.stage.released.load(SeqCst) == 2 * ALL).await;
 }
 

@@ -364,11 +364,22 @@ pub fn x509_request() -> http::Request<()> {
         .unwrap()
 }
 
-/// The first words of a client and so many calls, as one piece of bytes.
-pub fn pipelined(calls: u8, method: &str, message: &[u8]) -> Vec<u8> {
-    let frame = |kind, flags, stream, payload: &[u8]| {
+/// The window of a stream of which nothing was said, in bytes.
+pub const WINDOW: u32 = 65_535;
+
+/// The first words of a client whose streams have such a window, and so many calls, as one piece of bytes.
+///
+/// The connection's window is a gigabyte more: only those of the streams, or the socket, push back.
+pub fn pipelined(calls: u32, window: u32, method: &str, message: &[u8]) -> Vec<u8> {
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const WINDOW_UPDATE: u8 = 8;
+    const END_STREAM: u8 = 1;
+    const END_HEADERS: u8 = 4;
+    let frame = |kind, flags, stream: u32, payload: &[u8]| {
         let [_, a, b, c] = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        [&[a, b, c, kind, flags, 0, 0, 0, stream], payload].concat()
+        [&[a, b, c, kind, flags], &stream.to_be_bytes()[..], payload].concat()
     };
     let path = format!("/SpiffeWorkloadAPI/{method}");
     let head = [
@@ -382,10 +393,13 @@ pub fn pipelined(calls: u8, method: &str, message: &[u8]) -> Vec<u8> {
     .concat();
     let length = u8::try_from(message.len()).unwrap();
     let body = [&[0, 0, 0, 0, length][..], message].concat();
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let window = [&[0, 4][..], &window.to_be_bytes()].concat();
+    bytes.extend(frame(SETTINGS, 0, 0, &window));
+    bytes.extend(frame(WINDOW_UPDATE, 0, 0, &[0x3f, 0, 0, 0]));
     for stream in (0..calls).map(|call| call * 2 + 1) {
-        bytes.extend(frame(1, 4, stream, &head));
-        bytes.extend(frame(0, 1, stream, &body));
+        bytes.extend(frame(HEADERS, END_HEADERS, stream, &head));
+        bytes.extend(frame(DATA, END_STREAM, stream, &body));
     }
     bytes
 }
