@@ -204,6 +204,9 @@ impl Assembled {
             let server = HealthServer::bind(address)
                 .await
                 .map_err(|error| failed("health and metrics", &error))?;
+            let address = server
+                .address()
+                .map_err(|error| failed("health and metrics", &error))?;
             tracing::info!(%address, health, metrics, "over HTTP");
             beside.spawn(server.serve(
                 health.then(|| self.health.clone()),

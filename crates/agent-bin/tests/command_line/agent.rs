@@ -2,7 +2,7 @@
 
 use std::{fs, os::fd::AsRawFd, os::unix::net::UnixListener, process::Stdio, time::Instant};
 
-use crate::running::{Agent, Scene, Way, command, say, uid};
+use crate::running::{Agent, Scene, Way, command, get, say, uid};
 use rustix::process::Signal;
 
 #[test]
@@ -312,28 +312,12 @@ fn the_watchdog_hears_from_it() {
 
 #[test]
 fn health_and_metrics_are_served_where_it_was_said() {
-    use std::io::{Read as _, Write as _};
-    // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let agent = Scene::new(&format!(
-        "[health]\nlisten = \"127.0.0.1:{port}\"\n[metrics]\nlisten = \"127.0.0.1:{port}\"\n"
-    ))
-    .start();
-    let get = |path: &str| {
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    };
+    let agent =
+        Scene::new("[health]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n")
+            .start();
+    let address = agent.address_of("health");
+    assert_eq!(agent.address_of("metrics"), address);
+    let get = |path: &str| get(address, path);
     assert!(
         get("/ready").starts_with("HTTP/1.1 200"),
         "{}",

@@ -2,8 +2,6 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
     os::unix::{
         fs::{PermissionsExt as _, chown},
         net::UnixStream,
@@ -28,28 +26,10 @@ use tonic_health::pb::{
     health_client::HealthClient,
 };
 
-use crate::running::{Agent, PATIENCE, Scene, Way, command, say, uid};
+use crate::running::{Agent, PATIENCE, Scene, Way, command, get, say, uid};
 
 /// A user without privileges, whom nobody else is.
 const NOBODY_ELSE: u32 = 41_234;
-
-/// Ports that were free a moment ago.
-fn free_ports<const N: usize>() -> [u16; N] {
-    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.map(|held| held.local_addr().unwrap().port())
-}
-
-fn get(port: u16, path: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
 
 async fn channel(socket: &Path) -> Channel {
     let socket = socket.to_owned();
@@ -95,11 +75,11 @@ fn unprivileged(folder: &Path, command: &mut std::process::Command) {
 
 #[tokio::test]
 async fn an_agent_that_has_no_key_left_is_not_ready_until_it_has_one() {
-    let [port] = free_ports();
-    let agent = Scene::new(&format!(
-        "[authority]\nx509_ca_ttl = \"6s\"\n[health]\nlisten = \"127.0.0.1:{port}\"\n[metrics]\nlisten = \"127.0.0.1:{port}\"\n"
-    ))
+    let agent = Scene::new(
+        "[authority]\nx509_ca_ttl = \"6s\"\n[health]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n",
+    )
     .start();
+    let http = agent.address_of("health");
     // Nothing can be put where a folder stands.
     let keys = agent.scene.path("state/authority.json");
     fs::rename(&keys, agent.scene.path("keys")).unwrap();
@@ -109,8 +89,8 @@ async fn an_agent_that_has_no_key_left_is_not_ready_until_it_has_one() {
     let mut workload_api = Watching::of(channel, "SpiffeWorkloadAPI").await;
     assert_eq!(all.next().await, ServingStatus::Serving);
     assert_eq!(workload_api.next().await, ServingStatus::Serving);
-    assert!(get(port, "/ready").starts_with("HTTP/1.1 200"));
-    assert!(get(port, "/metrics").contains("plastron_agent_ready 1"));
+    assert!(get(http, "/ready").starts_with("HTTP/1.1 200"));
+    assert!(get(http, "/metrics").contains("plastron_agent_ready 1"));
 
     assert_eq!(all.next().await, ServingStatus::NotServing);
     assert_eq!(workload_api.next().await, ServingStatus::NotServing);
@@ -124,20 +104,20 @@ async fn an_agent_that_has_no_key_left_is_not_ready_until_it_has_one() {
         "{problem}"
     );
     assert!(agent.ask(&["healthcheck"]).out.contains(&problem));
-    let ready = get(port, "/ready");
+    let ready = get(http, "/ready");
     assert!(
         ready.starts_with("HTTP/1.1 503") && ready.contains("no signing key is active"),
         "{ready}"
     );
-    assert!(get(port, "/live").starts_with("HTTP/1.1 200"));
-    assert!(get(port, "/metrics").contains("plastron_agent_ready 0"));
+    assert!(get(http, "/live").starts_with("HTTP/1.1 200"));
+    assert!(get(http, "/metrics").contains("plastron_agent_ready 0"));
 
     fs::remove_dir_all(&keys).unwrap();
     assert_eq!(all.next().await, ServingStatus::Serving);
     assert_eq!(workload_api.next().await, ServingStatus::Serving);
     let said = agent.ask(&["healthcheck"]);
     assert_eq!((said.code, &*said.out), (0, "the agent serves\n"));
-    assert!(get(port, "/ready").starts_with("HTTP/1.1 200"));
+    assert!(get(http, "/ready").starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]
@@ -241,14 +221,13 @@ fn a_token_that_is_refused_is_not_in_the_log() {
 
 #[test]
 fn what_is_out_of_sight_is_said_at_the_start_and_by_metrics_explain_and_healthcheck() {
-    let [health, metrics] = free_ports();
-    let scene = Scene::new(&format!(
-        "[health]\nlisten = \"127.0.0.1:{health}\"\n[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n"
-    ));
+    let scene =
+        Scene::new("[health]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.2:0\"\n");
     let mut run = command(&["run", "--config", &scene.text("agent.toml")]);
     unprivileged(scene.folder.path(), &mut run);
     let agent = Agent::spawn(scene, run);
     agent.wait_for_log("no CAP_SYS_PTRACE");
+    let (health, metrics) = (agent.address_of("health"), agent.address_of("metrics"));
     let page = get(metrics, "/metrics");
     assert!(
         page.contains("plastron_agent_limitation{name=\"no_ptrace\"} 1"),
@@ -279,13 +258,12 @@ fn what_is_out_of_sight_is_said_at_the_start_and_by_metrics_explain_and_healthch
 
 #[test]
 fn files_that_cannot_be_watched_are_told_and_are_read_on_a_hangup() {
-    let [port] = free_ports();
     let scene = Scene::new("");
     fs::create_dir(scene.path("run")).unwrap();
     let config = |entries: &str| {
         format!(
             "trust_domain = \"example.org\"\n[workload_api]\nsocket = \"run/agent.sock\"\n[health]\nlisten = \
-             \"127.0.0.1:{port}\"\n{entries}"
+             \"127.0.0.1:0\"\n{entries}"
         )
     };
     fs::write(scene.path("agent.toml"), config("")).unwrap();
@@ -297,7 +275,8 @@ fn files_that_cannot_be_watched_are_told_and_are_read_on_a_hangup() {
     // Names in it can be looked up, and not be read.
     mode(&folder, 0o311);
     let agent = Agent::spawn(scene, run);
-    let ready = get(port, "/ready");
+    let http = agent.address_of("health");
+    let ready = get(http, "/ready");
     mode(&folder, 0o755);
     assert!(
         ready.starts_with("HTTP/1.1 200")
@@ -314,7 +293,7 @@ fn files_that_cannot_be_watched_are_told_and_are_read_on_a_hangup() {
     );
     agent.signal(Signal::HUP);
     assert!(agent.wait_for_reload().contains("1 entry"));
-    let ready = get(port, "/ready");
+    let ready = get(http, "/ready");
     assert!(ready.contains("\"status\":\"ready\""), "{ready}");
     let socket = agent.scene.text("run/agent.sock");
     assert_eq!(say(&["api", "fetch", "x509", "--socket", &socket]).code, 0);

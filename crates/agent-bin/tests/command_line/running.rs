@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
     os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
@@ -55,6 +56,19 @@ impl Said {
 
 pub(crate) fn say(arguments: &[&str]) -> Said {
     command(arguments).output().unwrap().into()
+}
+
+/// What is answered to a request over HTTP.
+pub(crate) fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// A folder with a configuration.
@@ -183,6 +197,19 @@ impl Agent {
             assert!(some > 0, "{wanted} is not in the log:\n{log}");
             rustix::io::read(&changes, &mut [0; 4096]).unwrap();
         }
+    }
+
+    /// Where it serves `health` or `metrics` over HTTP.
+    pub(crate) fn address_of(&self, what: &str) -> SocketAddr {
+        // The line after theirs.
+        let log = self.wait_for_log(": serving ");
+        let line = log
+            .lines()
+            .find(|line| line.contains("over HTTP") && line.contains(&format!("{what}=true")))
+            .unwrap_or_else(|| panic!("no {what} in the log:\n{log}"));
+        let (_, address) = line.split_once("address=").expect("an address");
+        let (address, _) = address.split_once(' ').expect("what is served there");
+        address.parse().expect("an address")
     }
 
     pub(crate) fn log(&self) -> String {
