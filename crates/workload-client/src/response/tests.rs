@@ -271,7 +271,7 @@ fn jwt_svids_are_for_the_audience_asked_and_the_identity_announced() {
         svid: own.jwt_svid(path, &["x"], clock.now()),
         hint: hint.into(),
     };
-    let parse_asked = |svids, audiences: &[&str], asked| {
+    let parse_asked = |svids, audiences: &[&str], asked: Option<&SpiffeId>| {
         let response = JwtsvidResponse { svids };
         jwt_svids(&response, audiences, asked, clock.unix_time())
     };
