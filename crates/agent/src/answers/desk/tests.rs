@@ -1,16 +1,19 @@
 //! What the desk does when there is much to do: parts, and others between them.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
 
 use plastron_attest::BoxFuture;
 use plastron_authority::Kind;
 use plastron_bundle::JwtAuthority;
-use plastron_entry::EntryIndex;
+use plastron_entry::{EntryIndex, RegistrationEntry};
+use plastron_keys::KeyType;
 use plastron_keys_aws_lc::AwsLc;
 use tokio::sync::Semaphore;
 
+use super::minting::MINTED_AT_ONCE;
 use super::*;
-use crate::upstream::{AuthorityState, Done, JwtIssued, JwtRequest, X509Issued};
+use crate::upstream::{AuthorityState, Done, JwtIssued, JwtRequest, X509Issued, X509Request};
 
 /// An authority elsewhere: it signs when the test lets it, and counts what it was asked for.
 struct Remote {
