@@ -2,6 +2,8 @@
 
 use pki_types::UnixTime;
 use plastron_bundle::certificate::CertificateError;
+#[cfg(feature = "wit")]
+use plastron_http_signature::HttpSignatureError;
 use plastron_id::TrustDomain;
 #[cfg(feature = "wit")]
 use plastron_keys::PublicKeyKind;
@@ -81,6 +83,10 @@ pub enum MintError {
     #[cfg(feature = "wit")]
     #[error("the proof has no jti")]
     TokenId,
+    /// The request cannot be signed so that its receiver accepts it (WIT-53).
+    #[cfg(feature = "wit")]
+    #[error("HTTP request: {0}")]
+    Request(#[from] HttpSignatureError),
     /// No audience, or an empty one (JWT-20, WIT-51).
     #[error("no audience, or an empty one")]
     Audience,

@@ -46,15 +46,23 @@ impl<'a> TokenSigner<'a> {
             String::with_capacity(self.header.len() + claims.len().div_ceil(3) * 4 + 720);
         token.push_str(&self.header);
         push_base64(&mut token, claims);
-        let signature = self.key.sign(token.as_bytes())?;
-        let signature = self
-            .algorithm
-            .signature_from_x509(signature)
-            .map_err(|_| SignError)?;
+        let signature = sign(self.key, self.algorithm, token.as_bytes())?;
         token.push('.');
         push_base64(&mut token, &signature);
         Ok(token)
     }
+}
+
+/// Signs `message` in the form of JWS.
+pub(crate) fn sign(
+    key: &dyn SigningKey,
+    algorithm: JwsAlgorithm,
+    message: &[u8],
+) -> Result<Vec<u8>, SignError> {
+    let signature = key.sign(message)?;
+    algorithm
+        .signature_from_x509(signature)
+        .map_err(|_| SignError)
 }
 
 pub(crate) fn push_json(json: &mut Vec<u8>, text: &str) {

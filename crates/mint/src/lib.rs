@@ -44,6 +44,8 @@ mod csr;
 mod der_writer;
 mod dns_name;
 mod error;
+#[cfg(feature = "wit")]
+mod http_signature;
 mod jws;
 mod jwt_svid;
 mod tbs;
@@ -57,6 +59,8 @@ mod x509_svid;
 pub use authority::{X509AuthorityRequest, self_signed_authority};
 pub use csr::{CsrError, verify_csr};
 pub use error::{IssuerError, MintError};
+#[cfg(feature = "wit")]
+pub use http_signature::HttpSignatureRequest;
 pub use jwt_svid::{DEFAULT_JWT_SVID_LIFETIME, JwtIssuer, JwtSvidRequest, MintedJwtSvid};
 #[cfg(feature = "wit")]
 pub use wit_svid::{DEFAULT_WIT_SVID_LIFETIME, MintedWitSvid, WitIssuer, WitSvidRequest};

@@ -61,9 +61,9 @@ pub use jwt_verifier::{
 pub use wit_svid::{WitSvid, WitSvidError};
 #[cfg(feature = "wit")]
 pub use wit_verifier::{
-    DEFAULT_MAX_PROOF_LIFETIME, MAX_PROOF_LEN, MAX_WIT_LEN, ProofError, ProofId, ReplayError,
-    SeenProofs, UnprovenWitSvid, VerifiedWitSvid, WIT_HEADER, WIT_REVISION, WPT_HEADER, WitError,
-    WitVerifier, WorkloadProof, header_value,
+    DEFAULT_MAX_PROOF_LIFETIME, HttpProof, MAX_PROOF_LEN, MAX_WIT_LEN, ProofError, ProofId,
+    ReplayError, SeenProofs, UnprovenWitSvid, VerifiedWitSvid, WIT_HEADER, WIT_REVISION,
+    WPT_HEADER, WitError, WitVerifier, WorkloadProof, header_value,
 };
 pub use x509_svid::{X509Svid, X509SvidError};
 pub use x509_verifier::{

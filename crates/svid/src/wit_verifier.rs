@@ -6,7 +6,9 @@
 
 mod claims;
 mod error;
+mod expected;
 mod header_value;
+mod http_proof;
 mod proof;
 mod seen;
 
@@ -20,8 +22,10 @@ use plastron_keys::{JwsAlgorithm, PublicKey};
 use sha2::{Digest as _, Sha256};
 
 pub use error::{ProofError, WitError};
+pub use expected::DEFAULT_MAX_PROOF_LIFETIME;
 pub use header_value::header_value;
-pub use proof::{DEFAULT_MAX_PROOF_LIFETIME, MAX_PROOF_LEN, WorkloadProof};
+pub use http_proof::HttpProof;
+pub use proof::{MAX_PROOF_LEN, WorkloadProof};
 pub use seen::{ProofId, ReplayError, SeenProofs};
 
 pub(crate) use claims::{Claims, Confirmation};
@@ -31,7 +35,7 @@ use crate::{DEFAULT_LEEWAY, MAX_LEEWAY};
 
 /// The revisions that were followed (STAB-04).
 pub const WIT_REVISION: &str = "SPIFFE WIT-SVID as merged on 2026-07-01; draft-ietf-wimse-workload-creds-02; \
-                                draft-ietf-wimse-wpt-02";
+                                draft-ietf-wimse-wpt-02; draft-ietf-wimse-http-signature-06";
 
 /// The HTTP header field of the token (WIT-47). Never `Authorization` (WIT-35).
 pub const WIT_HEADER: &str = "workload-identity-token";
@@ -122,8 +126,26 @@ impl<'a> WitVerifier<'a> {
         Ok(unproven.prove_with_token(proof, now)?)
     }
 
+    /// Checks that a request has a WIT-SVID at `now`, and then that it is signed with the key of that.
+    ///
+    /// # Errors
+    ///
+    /// The first rule broken, of the token's or of the signature's. All of the request is the peer's: none panics, or costs
+    /// more than its length allows and two signatures.
+    ///
+    /// Spec: WIT-SVID §4, §5 (WIT-01 to WIT-41); draft-ietf-wimse-http-signature-06 §2 (WIT-53).
+    pub fn verify_request(
+        &self,
+        proof: &HttpProof<'_>,
+        bundles: &dyn WitBundleSource,
+        now: UnixTime,
+    ) -> Result<VerifiedWitSvid, WitError> {
+        let unproven = self.check(proof.token()?, bundles, now)?;
+        Ok(unproven.prove_with_request(proof, now)?)
+    }
+
     /// Checks a token, and holds back what it says until its key has been proven: for protocols that have a proof of
-    /// another form, such as HTTP Message Signatures.
+    /// another form.
     ///
     /// # Errors
     ///
@@ -250,6 +272,25 @@ impl UnprovenWitSvid<'_> {
         })
     }
 
+    /// Takes the signature of the request that carried the token as the proof.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the signature breaks.
+    ///
+    /// Spec: draft-ietf-wimse-http-signature-06 §2 (WIT-53).
+    pub fn prove_with_request(
+        self,
+        proof: &HttpProof<'_>,
+        now: UnixTime,
+    ) -> Result<VerifiedWitSvid, ProofError> {
+        let id = proof.check(&self, now)?;
+        Ok(VerifiedWitSvid {
+            proof: Some(id),
+            ..self.svid
+        })
+    }
+
     /// Takes a signature of `message`, in the form of JWS, as the proof.
     ///
     /// That it is a fresh one, and that `message` is what was received, is for the caller to see to: what a proof says it
@@ -312,7 +353,7 @@ impl VerifiedWitSvid {
         &self.confirmation.key
     }
 
-    /// What tells the proof from all others, for [`SeenProofs`]; a proof that is no Workload Proof Token has none. The
+    /// What tells the proof from all others, for [`SeenProofs`]; a proof of a form that is not known here has none. The
     /// token's own `jti` is not it: one token may be presented by several instances (WIT-16).
     pub fn proof_id(&self) -> Option<&ProofId> {
         self.proof.as_ref()

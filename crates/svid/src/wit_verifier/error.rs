@@ -1,6 +1,7 @@
 //! Why a token is not a WIT-SVID, and why a proof is none.
 
 use plastron_bundle::JsonError;
+use plastron_http_signature::HttpSignatureError;
 use plastron_id::{SpiffeIdError, TrustDomain};
 use plastron_keys::PublicKeyError;
 
@@ -256,6 +257,12 @@ pub enum ProofError {
     /// Its `wth` is missing, or is not of this token (WIT-52).
     #[error("the proof is of another token")]
     OtherToken,
+    /// The request is not signed as it has to be, or has no token (WIT-53).
+    #[error(transparent)]
+    Request(#[from] HttpSignatureError),
+    /// Its sender takes no answer that is not signed, and there is none (WIT-53). Answer 400 or 501.
+    #[error("the response would have to be signed")]
+    SignedResponse,
     /// This claim is missing, is not of what was received beside the proof, or is of something that was not (WIT-39,
     /// WIT-52).
     #[error("{claim} does not agree with the request")]
@@ -276,6 +283,8 @@ impl ProofError {
             Self::NotYetValid => "JWT-29",
             Self::IdMissing => "WIT-51",
             Self::Bound { .. } => "WIT-39",
+            Self::Request(error) => error.rule(),
+            Self::SignedResponse => "WIT-53",
             _ => "WIT-52",
         }
     }

@@ -10,14 +10,12 @@ use plastron_bundle::json_object::{self, Faults, Loose, Members, PerhapsObject};
 use serde::de::MapAccess;
 use sha2::{Digest as _, Sha256};
 
+use super::expected::Expected;
 use super::{ProofError, ProofId, UnprovenWitSvid};
 use crate::token::{Audience, Compact, Header, TimeClaims};
 
 /// The most bytes of a proof.
 pub const MAX_PROOF_LEN: usize = 8 * 1024;
-
-/// How far ahead the end of a proof may be where nothing else is said. A few seconds are ideal (WIT-37).
-pub const DEFAULT_MAX_PROOF_LIFETIME: Duration = Duration::from_secs(300);
 
 /// A proof as it was received, with what it must agree with.
 ///
@@ -26,11 +24,10 @@ pub const DEFAULT_MAX_PROOF_LIFETIME: Duration = Duration::from_secs(300);
 #[derive(Clone, Copy)]
 pub struct WorkloadProof<'a> {
     token: &'a str,
-    audiences: &'a [&'a str],
+    expected: Expected<'a>,
     access_token: Option<&'a str>,
     transaction_token: Option<&'a str>,
     other_tokens: &'a [(&'a str, &'a str)],
-    max_lifetime: Duration,
 }
 
 impl<'a> WorkloadProof<'a> {
@@ -39,11 +36,10 @@ impl<'a> WorkloadProof<'a> {
     pub fn new(token: &'a str, audiences: &'a [&'a str]) -> Self {
         Self {
             token,
-            audiences,
+            expected: Expected::new(audiences),
             access_token: None,
             transaction_token: None,
             other_tokens: &[],
-            max_lifetime: DEFAULT_MAX_PROOF_LIFETIME,
         }
     }
 
@@ -68,10 +64,10 @@ impl<'a> WorkloadProof<'a> {
         self
     }
 
-    /// Sets how far ahead its end may be. [`DEFAULT_MAX_PROOF_LIFETIME`] otherwise.
+    /// Sets how far ahead its end may be. [`DEFAULT_MAX_PROOF_LIFETIME`](crate::DEFAULT_MAX_PROOF_LIFETIME) otherwise.
     #[must_use]
     pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
-        self.max_lifetime = max_lifetime;
+        self.expected.max_lifetime = max_lifetime;
         self
     }
 
@@ -81,9 +77,7 @@ impl<'a> WorkloadProof<'a> {
         svid: &UnprovenWitSvid<'_>,
         now: UnixTime,
     ) -> Result<ProofId, ProofError> {
-        if self.audiences.is_empty() || self.audiences.contains(&"") {
-            return Err(ProofError::NoExpectedAudience);
-        }
+        self.expected.check()?;
         let compact = Compact::split(self.token, MAX_PROOF_LEN)?;
         let header = compact.header()?;
         let header = Header::parse(&header)?;
@@ -103,11 +97,7 @@ impl<'a> WorkloadProof<'a> {
         if claims.audience != Some(Audience::Matches) {
             return Err(ProofError::Audience);
         }
-        let times = claims.times.check(now, svid.leeway, svid.leeway)?;
-        let lifetime = times.expires_at.saturating_sub(now.as_secs());
-        if lifetime > self.max_lifetime.saturating_add(svid.leeway).as_secs() {
-            return Err(ProofError::Lifetime { lifetime });
-        }
+        let until = self.expected.check_times(&claims.times, svid.leeway, now)?;
         let jti = match &claims.jti {
             Some(Loose::Text(jti)) if !jti.is_empty() => jti,
             _ => return Err(ProofError::IdMissing),
@@ -116,7 +106,6 @@ impl<'a> WorkloadProof<'a> {
             return Err(ProofError::OtherToken);
         }
         claims.check_bound(self)?;
-        let until = times.expires_at.saturating_add(svid.leeway.as_secs());
         Ok(ProofId::new(&svid.token_hash, jti, until))
     }
 }
@@ -124,8 +113,7 @@ impl<'a> WorkloadProof<'a> {
 impl std::fmt::Debug for WorkloadProof<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WorkloadProof")
-            .field("audiences", &self.audiences)
-            .field("max_lifetime", &self.max_lifetime)
+            .field("expected", &self.expected)
             .finish_non_exhaustive()
     }
 }
@@ -161,7 +149,7 @@ struct Claims<'e, 'p> {
 impl<'e, 'p> Claims<'e, 'p> {
     fn parse(payload: &'p str, proof: &WorkloadProof<'e>) -> Result<Self, ProofError> {
         let mut claims = Self {
-            expected: proof.audiences,
+            expected: proof.expected.audiences,
             audience: None,
             times: TimeClaims::default(),
             jti: None,

@@ -6,6 +6,7 @@
 )]
 
 mod fixture;
+mod http;
 mod keys;
 mod minted;
 mod own_svid;
