@@ -85,7 +85,7 @@ impl WitSvid {
         })
     }
 
-    /// The token, to be presented with a proof and never as a bearer token (WIT-35).
+    /// The token, to be presented with a proof and never as a bearer token.
     pub fn token(&self) -> &str {
         &self.parts.token
     }

@@ -342,7 +342,7 @@ impl VerifiedWitSvid {
         UnixTime::since_unix_epoch(Duration::from_secs(self.times.expires_at))
     }
 
-    /// When it was issued, as far as it says; nothing depends on it (WIT-23).
+    /// When it was issued, as far as it says; nothing depends on it.
     pub fn issued_at(&self) -> Option<UnixTime> {
         let seconds = self.times.issued_at?;
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
@@ -354,7 +354,7 @@ impl VerifiedWitSvid {
     }
 
     /// What tells the proof from all others, for [`SeenProofs`]; a proof of a form that is not known here has none. The
-    /// token's own `jti` is not it: one token may be presented by several instances (WIT-16).
+    /// token's own `jti` is not it: one token may be presented by several instances.
     pub fn proof_id(&self) -> Option<&ProofId> {
         self.proof.as_ref()
     }
@@ -364,7 +364,7 @@ impl VerifiedWitSvid {
         &self.payload
     }
 
-    /// The claims, those that SPIFFE does not know included (WIT-29). Parses them anew.
+    /// The claims, those that SPIFFE does not know included. Parses them anew.
     pub fn claims(&self) -> serde_json::Map<String, serde_json::Value> {
         serde_json::from_str(&self.payload).expect("parsed when the token was verified")
     }

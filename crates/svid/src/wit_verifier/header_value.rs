@@ -3,7 +3,7 @@
 /// The one value of a header field, [`WIT_HEADER`](crate::WIT_HEADER) say: `None` where the field is missing, comes
 /// twice, or is not ASCII.
 ///
-/// `values` are those of the field, whose name is compared without case and which is not `Authorization` (WIT-35). The
+/// `values` are those of the field, whose name is compared without case and which is not `Authorization`. The
 /// value is the token and nothing else.
 pub fn header_value<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Option<&'v str> {
     let mut values = values.into_iter();

@@ -208,7 +208,6 @@ impl<'de> Members<'de> for Claims<'_, 'de> {
             }
             "exp" => &mut self.times.exp,
             "nbf" => &mut self.times.nbf,
-            "iat" => &mut self.times.iat,
             "jti" => &mut self.jti,
             "wth" => &mut self.wth,
             "ath" => &mut self.ath,

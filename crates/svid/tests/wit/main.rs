@@ -11,4 +11,5 @@ mod keys;
 mod minted;
 mod own_svid;
 mod proof;
+mod shown;
 mod token;

@@ -119,6 +119,20 @@ fn rsa_keys_come_in_json_too() {
 }
 
 #[test]
+fn a_private_key_is_of_bounded_length() {
+    let token = with_claims(claims());
+    let key = private_jwk(&*KEYS.own).to_string();
+    for (len, want) in [
+        (16 * 1024, Ok(())),
+        (16 * 1024 + 1, Err(WitSvidError::Json(JsonError::Syntax))),
+    ] {
+        let padded = format!("{key:len$}");
+        let svid = WitSvid::parse_insecure(&ID.parse().unwrap(), &token, &padded, "", at(NOW));
+        assert_eq!(svid.map(|_| ()), want, "RS-03: {len}");
+    }
+}
+
+#[test]
 fn debug_shows_no_key() {
     let key = private_jwk(&*KEYS.own);
     let text = format!("{:?}", parse(&with_claims(claims()), &key).unwrap());

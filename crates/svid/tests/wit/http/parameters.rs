@@ -220,5 +220,5 @@ fn a_signature_may_be_accepted_once() {
     );
     let fresh = parameters().replace("n-1", "n-2");
     let fresh = unsigned(&token()).signed(&COVERED, &fresh, &*KEYS.own);
-    assert_eq!(use_once(&mut seen, &fresh), Ok(()), "WIT-16 +, WIT-38 +");
+    assert_eq!(use_once(&mut seen, &fresh), Ok(()), "WIT-38 +, WIT-53 +");
 }
