@@ -333,7 +333,12 @@ fn a_longest_lifetime_may_be_asked_for() {
 #[test]
 fn what_was_followed_is_on_record() {
     // STAB-04 +
-    for part in ["2026-07-01", "workload-creds-02", "wpt-02"] {
+    for part in [
+        "2026-07-01",
+        "workload-creds-02",
+        "wpt-02",
+        "http-signature-06",
+    ] {
         assert!(WIT_REVISION.contains(part), "{WIT_REVISION}");
     }
 }
