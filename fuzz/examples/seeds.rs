@@ -238,6 +238,36 @@ fn main() -> Result<(), Box<dyn Error>> {
     ] {
         corpus("wit_svid", name, input.as_bytes())?;
     }
+    let token = "workload-identity-token:=\n";
+    let fields = "content-type:=\ncontent-digest:=\n";
+    let signed = "signature-input:=\nsignature:=\n";
+    let input = r#"signature-input: a=("@method" "x";sf);created=1;b;c=?0;d=:AA==:, b=();tag="wimse-workload-to-workload";e=1.5"#;
+    for (name, input) in [
+        (
+            "right",
+            format!("POST /pay?n=1\n{fields}{token}{signed}\n{{}}"),
+        ),
+        (
+            "other",
+            format!("GET /pay?n=2\n{fields}{token}{signed}\n{{}}"),
+        ),
+        (
+            "added",
+            format!("POST /pay?n=1\nVia: a\n{fields}{token}{signed}{input}\n\n{{}}"),
+        ),
+        (
+            "fields",
+            format!("GET /\n{token}{input}\nsignature: b=:AA==:\n"),
+        ),
+        (
+            "digest",
+            format!(
+                "POST /pay?n=1\ncontent-digest: sha-512=:AA==:, md5=:AA==:\n{token}{signed}\n{{}}"
+            ),
+        ),
+    ] {
+        corpus("signed_request", name, input.as_bytes())?;
+    }
     for (name, id) in [
         ("workload", ID),
         ("trust_domain", "spiffe://td.example"),

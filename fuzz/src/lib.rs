@@ -7,10 +7,12 @@ use std::time::{Duration, SystemTime};
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use pki_types::UnixTime;
 use plastron_bundle::{Bundle, JwtAuthority, WitAuthority, X509Authority};
+use plastron_http_signature::{HttpRequest, SignedFields};
 use plastron_keys::rust_crypto::RustCrypto;
 use plastron_keys::{JwsAlgorithm, KeyBackend as _, KeyType, Pkcs8Key, PrivateKey};
 use plastron_mint::{
-    JwtIssuer, WitIssuer, WorkloadProofRequest, X509Issuer, self_signed_authority,
+    HttpSignatureRequest, JwtIssuer, WitIssuer, WorkloadProofRequest, X509Issuer,
+    self_signed_authority,
 };
 use rand_core::{TryCryptoRng, TryRng};
 
@@ -127,6 +129,18 @@ impl Authority {
         let request =
             WorkloadProofRequest::new(token, &*self.own_key, audience).expect("a key for proofs");
         Some(request.sign(jti, system_time()).ok()?.token)
+    }
+
+    /// A signature of a request, unless it may not be made.
+    pub fn http_signature(
+        &self,
+        request: &HttpRequest<'_>,
+        audience: &str,
+        nonce: &str,
+    ) -> Option<SignedFields> {
+        let request = HttpSignatureRequest::new(request, &*self.own_key, audience);
+        let request = request.expect("a key for proofs");
+        request.sign(nonce, system_time()).ok()
     }
 
     /// The private key of its WIT-SVIDs in JSON.
