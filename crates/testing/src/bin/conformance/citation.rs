@@ -1,13 +1,16 @@
 //! Where the tree names a rule.
 //!
-//! A number in a comment, a doc comment or a string is a citation. It belongs to the item that the comment documents, or
-//! else to the function or type it stands in. `X509-02, -03` and `X509-52 to X509-61` name several.
+//! In code a number in a comment or a string is a citation. It belongs to the item that the comment documents, or else to
+//! the function or type it stands in. In tests a number needs a sign to be one ([`crate::case`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use crate::requirement::{FAMILIES, RuleId};
+use crate::case::{Sign, cases};
+use crate::fragment::Language;
+use crate::requirement::RuleId;
+use crate::rules::rules_in;
 
 /// One place, once, however often it names the rule.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -18,10 +21,22 @@ pub(crate) struct Place {
     pub(crate) item: String,
 }
 
+/// What one test shows of a rule.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Test {
+    pub(crate) place: Place,
+    pub(crate) sign: Sign,
+    /// The words of its assertion or row.
+    pub(crate) label: String,
+}
+
 #[derive(Default)]
 pub(crate) struct Cited {
+    /// A file that names it, be it only in passing.
+    pub(crate) file: String,
     pub(crate) code: BTreeSet<Place>,
-    pub(crate) tests: BTreeSet<Place>,
+    /// By file, in the order of its lines.
+    pub(crate) tests: Vec<Test>,
 }
 
 pub(crate) struct Citations(BTreeMap<RuleId, Cited>);
@@ -48,14 +63,31 @@ impl Citations {
             collect(&root.join(folder), &mut files)?;
         }
         files.sort();
+        let mut texts = Vec::new();
         for file in files {
             let name = file
                 .strip_prefix(root)
                 .expect("the file was found below the root");
             let name = name.to_string_lossy().replace('\\', "/");
-            cited.add(&name, &fs::read_to_string(&file)?);
+            texts.push((name, fs::read_to_string(&file)?));
+        }
+        let modules: BTreeSet<_> = texts
+            .iter()
+            .flat_map(|(file, text)| test_modules(file, text))
+            .collect();
+        for (file, text) in texts {
+            let is_test = is_test_file(&file) || modules.contains(&file);
+            cited.add(&file, &text, is_test);
         }
         Ok(cited)
+    }
+
+    /// Those of one test.
+    #[cfg(test)]
+    pub(crate) fn of_test(text: &str) -> Self {
+        let mut cited = Self(BTreeMap::new());
+        cited.add("a/tests/a.rs", text, true);
+        cited
     }
 
     pub(crate) fn get(&self, id: RuleId) -> Option<&Cited> {
@@ -66,34 +98,42 @@ impl Citations {
         self.get(id).is_some_and(|cited| !cited.tests.is_empty())
     }
 
+    /// Whether a test shows what `id` lets pass, or what it refuses.
+    pub(crate) fn shows(&self, id: RuleId, sign: Sign) -> bool {
+        self.get(id)
+            .is_some_and(|cited| cited.tests.iter().any(|test| test.sign == sign))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RuleId, &Cited)> {
         self.0.iter().map(|(id, cited)| (*id, cited))
     }
 
-    fn add(&mut self, file: &str, text: &str) {
+    fn add(&mut self, file: &str, text: &str, is_test: bool) {
         let lines: Vec<_> = text.lines().collect();
-        let tests_from = if is_test_file(file) {
-            0
-        } else {
-            start_of_tests(&lines)
+        let tests_from = if is_test { 0 } else { start_of_tests(&lines) };
+        let place = |at: usize| Place {
+            file: file.to_owned(),
+            item: item_of(&lines, at),
         };
         for (at, line) in lines.iter().enumerate() {
-            let ids = rules_in(line);
-            if ids.is_empty() {
-                continue;
-            }
-            let place = Place {
-                file: file.to_owned(),
-                item: item_of(&lines, at),
-            };
-            for id in ids {
+            for id in rules_in(line) {
                 let cited = self.0.entry(id).or_default();
-                let places = if at >= tests_from {
-                    &mut cited.tests
-                } else {
-                    &mut cited.code
-                };
-                places.insert(place.clone());
+                file.clone_into(&mut cited.file);
+                if at < tests_from {
+                    cited.code.insert(place(at));
+                }
+            }
+        }
+        let cases = cases(text, Language::of(file), |at| item_of(&lines, at));
+        for case in cases.into_iter().filter(|case| case.line >= tests_from) {
+            let test = Test {
+                place: place(case.line),
+                sign: case.sign,
+                label: case.label,
+            };
+            let cited = self.0.entry(case.rule).or_default();
+            if !cited.tests.contains(&test) {
+                cited.tests.push(test);
             }
         }
     }
@@ -139,6 +179,21 @@ fn is_test_file(file: &str) -> bool {
             .any(|part| matches!(part, "tests" | "fuzz_targets"))
 }
 
+/// The files of modules that are only there in tests.
+fn test_modules(file: &str, text: &str) -> Vec<String> {
+    let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
+    let inner = match name {
+        "lib.rs" | "main.rs" | "mod.rs" => folder.to_owned(),
+        _ => file.trim_end_matches(".rs").to_owned(),
+    };
+    let lines: Vec<_> = text.lines().collect();
+    let declared = lines.windows(2).filter_map(|pair| {
+        let name = pair[1].strip_prefix("mod ")?.strip_suffix(';')?;
+        (pair[0] == "#[cfg(test)]").then(|| format!("{inner}/{name}.rs"))
+    });
+    declared.collect()
+}
+
 /// The line at which the test module of a file begins. It is the last item of a file.
 fn start_of_tests(lines: &[&str]) -> usize {
     let begins = |at: &usize| {
@@ -149,85 +204,6 @@ fn start_of_tests(lines: &[&str]) -> usize {
                 .is_some_and(|line| line.ends_with('{'))
     };
     (0..lines.len()).find(begins).unwrap_or(lines.len())
-}
-
-/// All rules that a line names.
-fn rules_in(line: &str) -> Vec<RuleId> {
-    let mut found = Vec::new();
-    let mut rest = line;
-    while let Some((id, after)) = next_rule(rest) {
-        rest = after;
-        found.push(id);
-        rest = follow(id, rest, &mut found);
-    }
-    found
-}
-
-/// The first number in `text`, and what follows it.
-fn next_rule(text: &str) -> Option<(RuleId, &str)> {
-    let mut from = 0;
-    loop {
-        let dash = from + text[from..].find('-')?;
-        from = dash + 1;
-        let word = text[..dash]
-            .trim_end_matches(|c: char| c.is_ascii_alphanumeric())
-            .len();
-        // `SPIFFE-ID-03` names a section of something else, and `a-ID-03` nothing.
-        let alone = word == 0 || !matches!(text.as_bytes()[word - 1], b'-' | b'_');
-        let family = &text[word..dash];
-        if alone
-            && FAMILIES.iter().any(|(name, _)| *name == family)
-            && let Some((number, after)) = number(&text[from..])
-        {
-            return RuleId::new(family, number).map(|id| (id, after));
-        }
-    }
-}
-
-/// Two or three digits.
-fn number(text: &str) -> Option<(u16, &str)> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let ends = text[digits..]
-        .chars()
-        .next()
-        .is_none_or(|c| !c.is_ascii_alphanumeric());
-    (matches!(digits, 2 | 3) && ends)
-        .then(|| (text[..digits].parse().unwrap_or(0), &text[digits..]))
-}
-
-/// What a citation goes on with: `, -03`, `, 03`, ` to -61`, ` to X509-61`, `…61`.
-fn follow<'t>(first: RuleId, mut rest: &'t str, found: &mut Vec<RuleId>) -> &'t str {
-    let mut last = first;
-    loop {
-        let list = [", -", "/-", " and -", ", and -"]
-            .iter()
-            .find_map(|sign| rest.strip_prefix(sign));
-        if let Some((next, after)) = list.and_then(number) {
-            last = last.with_number(next);
-            found.push(last);
-            rest = after;
-            continue;
-        }
-        let range = [" to ", "…", "..", "–"]
-            .iter()
-            .find_map(|sign| rest.strip_prefix(sign));
-        let end = range.and_then(|end| {
-            let own = format!("{}-", last.family());
-            number(
-                end.strip_prefix(&own)
-                    .or_else(|| end.strip_prefix('-'))
-                    .unwrap_or(end),
-            )
-        });
-        let Some((end, after)) =
-            end.filter(|(end, _)| (last.number() + 1..last.number() + 100).contains(end))
-        else {
-            return rest;
-        };
-        found.extend((last.number() + 1..=end).map(|next| last.with_number(next)));
-        last = last.with_number(end);
-        rest = after;
-    }
 }
 
 /// The name of the item that line `at` belongs to.
@@ -299,6 +275,7 @@ fn name_of(line: &str) -> Option<String> {
             | "mod"
             | "macro_rules!"
             | "func"
+            | "var"
             | "def"
             | "class"
             | "message"
@@ -315,31 +292,6 @@ fn plain(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn names(line: &str) -> Vec<String> {
-        rules_in(line).iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn reads_numbers_lists_and_ranges_and_nothing_else() {
-        for (line, want) in [
-            ("// X509-02 −: two", &["X509-02"][..]),
-            ("Spec: X509-SVID §5 (X509-51)", &["X509-51"]),
-            ("(\"ID-03\", \"spiffe://td/a?\"),", &["ID-03"]),
-            ("ID-03, ID-04", &["ID-03", "ID-04"]),
-            ("X509-02, -03, -04 hold", &["X509-02", "X509-03", "X509-04"]),
-            ("X509-52 to X509-54", &["X509-52", "X509-53", "X509-54"]),
-            ("WAPI-21…-23", &["WAPI-21", "WAPI-22", "WAPI-23"]),
-            ("BUNDLE-07/-08", &["BUNDLE-07", "BUNDLE-08"]),
-            ("−WEP-07", &["WEP-07"]),
-            (
-                "X509-SVID, SPIFFE-ID, JWT-1, ID-1234, X509-5x, SPIFFE-ID-03, AMB-01",
-                &[],
-            ),
-        ] {
-            assert_eq!(names(line), want, "{line}");
-        }
-    }
 
     #[test]
     fn a_citation_belongs_to_what_it_documents_or_stands_in() {
@@ -365,18 +317,12 @@ const LIMIT: usize = 6; // X509-06
 mod tests {
     #[test]
     fn refuses_two_names() {
-        for row in [(\"X509-02\", 1)] {}
+        for row in [(\"X509-02 −\", 1)] {}
     }
 }
 ";
         let mut citations = Citations(BTreeMap::new());
-        citations.add("crates/svid/src/chain.rs", text);
-        let items = |places: &BTreeSet<Place>| {
-            places
-                .iter()
-                .map(|place| place.item.clone())
-                .collect::<Vec<_>>()
-        };
+        citations.add("crates/svid/src/chain.rs", text, false);
         for (id, code, tests) in [
             ("X509-01", &[""][..], &[][..]),
             ("X509-02", &["Leaf"], &["refuses_two_names"]),
@@ -388,14 +334,24 @@ mod tests {
             let cited = citations
                 .get(RuleId::parse(id).expect("a rule"))
                 .expect("cited");
-            assert_eq!(
-                (items(&cited.code), items(&cited.tests)),
-                (
-                    code.iter().map(|s| s.to_string()).collect(),
-                    tests.iter().map(|s| s.to_string()).collect()
-                ),
-                "{id}"
-            );
+            let in_code: Vec<_> = cited.code.iter().map(|place| place.item.as_str()).collect();
+            let in_tests: Vec<_> = cited
+                .tests
+                .iter()
+                .map(|test| test.place.item.as_str())
+                .collect();
+            assert_eq!((&in_code[..], &in_tests[..]), (code, tests), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_module_for_tests_is_one_wherever_its_file_lies() {
+        let text = "mod a;\n#[cfg(test)]\nmod b;\n";
+        for (file, want) in [
+            ("x/src/lib.rs", "x/src/b.rs"),
+            ("x/src/c.rs", "x/src/c/b.rs"),
+        ] {
+            assert_eq!(test_modules(file, text), [want], "{file}");
         }
     }
 }

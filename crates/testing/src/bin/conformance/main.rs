@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run -p plastron-testing --bin conformance -- write     docs/spec/conformance.md from the tree
-//! cargo run -p plastron-testing --bin conformance -- check     1 when that page is stale or a rule lacks its test
+//! cargo run -p plastron-testing --bin conformance -- check     1 when that page is stale or a rule lacks a test
 //! cargo run -p plastron-testing --bin conformance -- extract FILE
 //!                                   docs/spec/requirements.tsv from a checklist: number, level, who is bound
 //! ```
@@ -11,10 +11,13 @@
 
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 
+mod case;
 mod citation;
 mod exceptions;
+mod fragment;
 mod page;
 mod requirement;
+mod rules;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

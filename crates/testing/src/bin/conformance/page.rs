@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::citation::{Citations, Place};
+use crate::case::Sign;
+use crate::citation::{Citations, Place, Test};
 use crate::exceptions::Exceptions;
 use crate::requirement::{FAMILIES, Requirement, Requirements, RuleId};
 
@@ -19,7 +20,10 @@ whoever handles SPIFFE IDs, ISS an issuer, VAL a validator, AGT the Workload API
 PUB and CON who writes and reads bundles, FSV and FCL the two sides of a bundle endpoint, BSV and BRK of the Broker API,
 OPS the operator.
 
-What has neither code nor test nor a reason is not done. Reasons stand in [exceptions.toml](exceptions.toml), and where a
+A test is named with the words of its assertion or of its row, and with + for what has to pass or − for what has to be refused or
+not to happen. A MUST that binds us has both, or a reason.
+
+Reasons stand in [exceptions.toml](exceptions.toml), and where a
 text of the standards allows two readings, ours stands in [readings.md](readings.md).
 ";
 
@@ -29,7 +33,7 @@ pub(crate) fn render(
     citations: &Citations,
 ) -> String {
     let mut page = HEAD.to_owned();
-    page.push_str("\n| document | rules | tested | excepted | MUSTs that bind us | of these tested |\n| --- | ---: | ---: | ---: | ---: | ---: |\n");
+    page.push_str("\n| document | rules | tested | excepted | MUSTs that bind us | of these with + and − |\n| --- | ---: | ---: | ---: | ---: | ---: |\n");
     for (family, title) in FAMILIES {
         let rules: Vec<_> = requirements
             .iter()
@@ -50,7 +54,10 @@ pub(crate) fn render(
                 count(&tested),
                 count(&excepted),
                 count(&must),
-                count(&|rule| must(rule) && tested(rule)),
+                count(&|rule| must(rule)
+                    && Sign::BOTH
+                        .into_iter()
+                        .all(|sign| citations.shows(rule.0, sign))),
             ),
         );
     }
@@ -64,10 +71,21 @@ pub(crate) fn render(
         for (id, rule) in requirements.iter().filter(|(id, _)| id.family() == family) {
             let cited = citations.get(id);
             let code = cited.map(|cited| places(&cited.code)).unwrap_or_default();
-            let tests = cited.map(|cited| places(&cited.tests)).unwrap_or_default();
             let tests = match exceptions.reason(id) {
-                Some(reason) if tests.is_empty() => format!("*{reason}*"),
-                _ => tests,
+                Some(reason) if !citations.is_tested(id) => format!("*{reason}*"),
+                _ => {
+                    let mut shown = cited.map(|cited| tests(&cited.tests)).unwrap_or_default();
+                    if exceptions.binds_us(rule) {
+                        let missing = Sign::BOTH
+                            .into_iter()
+                            .filter(|sign| !citations.shows(id, *sign));
+                        shown.extend(missing.filter_map(|sign| {
+                            let reason = exceptions.reason_of(id, sign)?;
+                            Some(format!("*no {}: {reason}*", sign.as_str()))
+                        }));
+                    }
+                    shown.join("<br>")
+                }
             };
             line(
                 &mut page,
@@ -83,16 +101,46 @@ pub(crate) fn render(
 
 /// Links, by the name of the item.
 fn places(places: &BTreeSet<Place>) -> String {
-    let link = |place: &Place| {
-        let file = place.file.rsplit('/').next().unwrap_or(&place.file);
-        let name = if place.item.is_empty() {
-            file
-        } else {
-            &place.item
-        };
-        format!("[{name}](../../{})", place.file)
-    };
     places.iter().map(link).collect::<Vec<_>>().join(", ")
+}
+
+fn link(place: &Place) -> String {
+    let file = place.file.rsplit('/').next().unwrap_or(&place.file);
+    let name = if place.item.is_empty() {
+        file
+    } else {
+        &place.item
+    };
+    format!("[{name}](../../{})", place.file)
+}
+
+/// Each test with what it shows, in the order of its lines.
+fn tests(tests: &[Test]) -> Vec<String> {
+    let case = |test: &Test| {
+        let label = escape(&test.label);
+        format!(
+            "{label}{}({})",
+            if label.is_empty() { "" } else { " " },
+            test.sign.as_str()
+        )
+    };
+    let by_place = tests.chunk_by(|one, next| one.place == next.place);
+    by_place
+        .map(|tests| {
+            let cases: Vec<_> = tests.iter().map(case).collect();
+            format!("{}: {}", link(&tests[0].place), cases.join(", "))
+        })
+        .collect()
+}
+
+/// As it stands, in a cell of Markdown: what would mean something there is code.
+fn escape(label: &str) -> String {
+    if label.contains(['|', '<', '>', '[', ']', '*', '_', '\\', '&', '`']) || label.contains("://")
+    {
+        format!("`{}`", label.replace('`', "'").replace('|', "\\|"))
+    } else {
+        label.to_owned()
+    }
 }
 
 fn line(page: &mut String, arguments: std::fmt::Arguments<'_>) {
