@@ -11,7 +11,7 @@ fn accepts_what_a_header_may_be() {
     for (rule, header) in [
         ("JWT-13", r#"{"alg":"ES256","kid":"p256","typ":"JWT"}"#),
         ("JWT-13", r#"{"alg":"ES256","kid":"p256","typ":"JOSE"}"#),
-        ("JWT-11", r#"{"alg":"ES256","kid":"p256"}"#),
+        ("JWT-11, JWT-14", r#"{"alg":"ES256","kid":"p256"}"#),
         (
             "JWT-37",
             "{ \"typ\" : \"JWT\",\n\t\"kid\":\"p256\" , \"alg\":\"ES256\" }",
@@ -195,7 +195,7 @@ fn refuses_what_a_header_may_not_be() {
             json(JsonError::Syntax),
         ),
         (
-            "JWT-16",
+            "RFC 7515",
             r#"{"alg":"ES256","kid":5}"#,
             json(JsonError::Syntax),
         ),
@@ -216,13 +216,13 @@ fn a_strict_verifier_knows_three_members() {
     assert_eq!(
         verify_with(strict, &with_header(HEADER)),
         accepted(),
-        "JWT-04 +"
+        "JWT-04 +: three members"
     );
     let more = with_header(r#"{"alg":"ES256","kid":"p256","cty":"x"}"#);
     assert_eq!(
         verify_with(strict, &more),
         Err(JwtError::UnknownHeaderMember),
-        "JWT-04 −"
+        "JWT-04 −: a fourth one"
     );
 }
 
@@ -300,6 +300,16 @@ fn a_token_is_three_parts_of_base64url() {
             "JWT-16 −: other payload",
             format!("{header}.{payload}A.{signature}"),
             base64("payload"),
+        ),
+        (
+            "JWT-37 −: the same claims written otherwise",
+            format!("{header}.{}.{signature}", encode(claims() + " ")),
+            JwtError::Signature,
+        ),
+        (
+            "JWT-37 −: the same header written otherwise",
+            format!("{}.{payload}.{signature}", encode(HEADER.to_owned() + " ")),
+            JwtError::Signature,
         ),
         (
             "JWT-40 −: length",

@@ -1,9 +1,10 @@
 //! Which key verifies a token, and with which algorithm.
 
-use plastron_bundle::{Bundle, BundleSet, JwtAuthority, TokenAuthorityError};
+use plastron_bundle::{Bundle, BundleSet, JwtAuthority, TokenAuthorityError, X509Authority};
 use plastron_keys::{JwsAlgorithm, KeyBackend as _, KeyType, PrivateKey};
 use plastron_svid::JwtError;
 use plastron_testing::BACKEND;
+use plastron_testing::raw_certificate::RawCertificate;
 
 use crate::fixture::*;
 
@@ -132,16 +133,23 @@ fn the_keys_are_those_of_the_subjects_trust_domain() {
     };
     let token = with_header(HEADER);
     let both: BundleSet = [own(), foreign()].into_iter().collect();
-    assert_eq!(judge(&both, &token), accepted(), "JWT-38 +");
-    // JWT-38 −: the same `kid` in both, signed by the other's key.
+    assert_eq!(
+        judge(&both, &token),
+        accepted(),
+        "JWT-38 +, WAPI-57 +: its own"
+    );
     let by_other = sign(HEADER, claims(), &*KEYS.other_p256);
-    assert_eq!(judge(&both, &by_other), Err(JwtError::Signature));
+    assert_eq!(
+        judge(&both, &by_other),
+        Err(JwtError::Signature),
+        "JWT-38 −: the other's, of the same `kid`"
+    );
     let only_other: BundleSet = [foreign()].into_iter().collect();
     let td = || "td.example".parse().unwrap();
     assert_eq!(
         judge(&only_other, &token),
         Err(JwtError::UnknownTrustDomain(td())),
-        "JWT-38 −, WAPI-57 −"
+        "JWT-38 −, WAPI-57 −: none"
     );
     let empty: BundleSet = [Bundle::new(td()), foreign()].into_iter().collect();
     assert_eq!(
@@ -152,8 +160,32 @@ fn the_keys_are_those_of_the_subjects_trust_domain() {
 }
 
 #[test]
+fn a_key_for_other_svids_is_none_for_tokens() {
+    let key = KEYS.p256.public_key();
+    let certificate = RawCertificate::authority("root", "root", key).sign(&*KEYS.p256);
+    let td = || "td.example".parse().unwrap();
+    let mut bundle = Bundle::new(td());
+    bundle.add_x509_authority(X509Authority::parse(&certificate).unwrap());
+    #[cfg(feature = "wit")]
+    bundle
+        .add_wit_authority(plastron_bundle::WitAuthority::new("p256", key.clone()).unwrap())
+        .unwrap();
+    let judge = |bundle: &Bundle| {
+        verifier()
+            .verify(&with_header(HEADER), &[AUDIENCE], bundle, at(NOW))
+            .map(|svid| svid.id().to_string())
+    };
+    assert_eq!(
+        judge(&bundle),
+        Err(JwtError::NoAuthorities(td())),
+        "JWT-39 −: the same key as X.509 and as WIT authority"
+    );
+    let bundle = bundle_of("td.example", &[("p256", key)]);
+    assert_eq!(judge(&bundle), accepted(), "JWT-39 +: as JWT authority");
+}
+
+#[test]
 fn an_embedded_key_is_not_taken() {
-    // JWT-15 −: a token signed by the key that it brings along.
     let jwk = KEYS.other_p256.public_key().jwk();
     let members: Vec<String> = jwk
         .members()
@@ -167,7 +199,8 @@ fn an_embedded_key_is_not_taken() {
     let token = sign(&header, claims(), &*KEYS.other_p256);
     assert_eq!(
         verify(&token),
-        Err(JwtError::HeaderMember { member: "jwk" })
+        Err(JwtError::HeaderMember { member: "jwk" }),
+        "JWT-15 −: a token signed by the key that it brings along"
     );
 }
 

@@ -10,7 +10,6 @@ fn parse(token: &str, now: u64) -> Result<JwtSvid, JwtError> {
 
 #[test]
 fn a_token_from_the_local_agent_is_parsed_under_a_name_that_warns() {
-    // JWT-41 +: the signature is nobody's.
     let token = sign(
         HEADER,
         claims_with(r#","iat":1735689600"#),
@@ -20,12 +19,15 @@ fn a_token_from_the_local_agent_is_parsed_under_a_name_that_warns() {
     assert_eq!(
         (svid.id().as_str(), svid.token(), svid.hint()),
         (ID, &*token, "cart"),
-        "JWT-43 +: the token whole, as it goes behind `Bearer `"
+        "JWT-41 +: the signature is nobody's"
     );
     assert_eq!(svid.expires_at(), at(NOW + 300));
     assert_eq!(svid.issued_at(), Some(at(NOW)));
-    // JWT-41 −: and the verifier does not take it.
-    assert_eq!(verify(&token), Err(JwtError::Signature));
+    assert_eq!(
+        verify(&token),
+        Err(JwtError::Signature),
+        "JWT-41 −: by the verifier"
+    );
 }
 
 #[test]
@@ -38,7 +40,7 @@ fn audience_and_expiry_are_checked_all_the_same() {
             expires_at: exp,
             now: exp
         },
-        "JWT-41 −"
+        "JWT-41 −: expired"
     );
     let other = JwtSvid::parse_insecure(&token, &["other"], at(NOW)).unwrap_err();
     assert_eq!(other, JwtError::Audience, "JWT-41 −");

@@ -42,9 +42,8 @@ fn keys_are_those_of_the_subjects_trust_domain_and_of_its_wit_authorities() {
             vec![impostor, other()],
             Err(WitError::Signature),
         ),
-        // A key for JWT-SVIDs under the same name is none.
         (
-            "WIT-46 −, BUNDLE-32 −",
+            "WIT-45 −, WIT-46 −, BUNDLE-32 −: the same key for JWT-SVIDs",
             vec![jwt_only, other()],
             Err(WitError::NoAuthorities(td())),
         ),
@@ -52,12 +51,18 @@ fn keys_are_those_of_the_subjects_trust_domain_and_of_its_wit_authorities() {
         let bundles: BundleSet = bundles.into_iter().collect();
         assert_eq!(verify_under(&bundles, &token), want, "{rule}");
     }
-    // WIT-48 −: an `iss` that names a place to fetch keys from changes nothing.
     let foreign = with(claims(), "iss", json!("https://keys.example"));
     let bundles: BundleSet = [other()].into_iter().collect();
     assert_eq!(
+        verify_under(&bundles, &with_claims(foreign.clone())),
+        Err(WitError::UnknownTrustDomain(td())),
+        "WIT-48 −: keys from where `iss` points"
+    );
+    let bundles: BundleSet = [own()].into_iter().collect();
+    assert_eq!(
         verify_under(&bundles, &with_claims(foreign)),
-        Err(WitError::UnknownTrustDomain(td()))
+        accepted(),
+        "WIT-48 +: keys of the bundle, whatever `iss` says"
     );
 }
 

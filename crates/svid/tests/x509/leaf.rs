@@ -39,7 +39,7 @@ fn accepts_what_a_leaf_may_be() {
     ];
     let any_purpose = Extension::new(37, false, der(0x30, der(0x06, [0x55, 0x1d, 37, 0])));
     for (rule, what, leaf) in [
-        ("X509-02", "one URI", leaf()),
+        ("X509-02, X509-03", "one URI", leaf()),
         ("X509-05", "a URI among names of other types", sans(&others)),
         ("X509-08", "a subject, which means nothing", named),
         (
@@ -48,6 +48,12 @@ fn accepts_what_a_leaf_may_be() {
             with(Extension::basic_constraints(false, None)),
         ),
         ("X509-20", "cA written out as FALSE", with(explicit_false)),
+        ("X509-62", "no basic constraints", leaf().without(19)),
+        (
+            "X509-63",
+            "digitalSignature and nothing else",
+            with(Extension::key_usage(&[0])),
+        ),
         (
             "X509-33",
             "keyEncipherment besides",
@@ -64,7 +70,7 @@ fn accepts_what_a_leaf_may_be() {
             with(Extension::key_usage(&[0, 2, 4])),
         ),
         (
-            "X509-29",
+            "AMB-10",
             "key usage that is not critical",
             with(not_critical(Extension::key_usage(&[0]))),
         ),
@@ -227,7 +233,6 @@ fn a_verifier_shows_what_it_was_told() {
 
 #[test]
 fn checks_the_raw_bytes_of_the_uri_as_a_spiffe_id() {
-    // X509-04 −, X509-64 −: all that SPIFFE-ID forbids is forbidden here.
     for uri in [
         "spiffe://td.example/a?x=1",
         "spiffe://td.example/a#f",
@@ -250,11 +255,21 @@ fn checks_the_raw_bytes_of_the_uri_as_a_spiffe_id() {
         let result = judge(sans(&[gn::uri(uri)]));
         assert!(
             matches!(result, Err(VerifyError::Leaf(LeafError::SpiffeId(_)))),
-            "{uri:?}: {result:?}"
+            "X509-04 −, X509-64 −: all that SPIFFE-ID forbids: {uri:?}: {result:?}"
         );
     }
+    let deep = "spiffe://td.example/a/b".to_owned();
+    assert_eq!(
+        judge(sans(&[gn::uri(&deep)])),
+        Ok(deep),
+        "X509-04 +, X509-10 +, X509-64 +: a SPIFFE ID with a path"
+    );
     let longest = format!("spiffe://td.example/{}", "a".repeat(2028));
-    assert_eq!(judge(sans(&[gn::uri(&longest)])), Ok(longest), "ID-27 +");
+    assert_eq!(
+        judge(sans(&[gn::uri(&longest)])),
+        Ok(longest),
+        "ID-27 +: 2048 bytes"
+    );
 }
 
 #[test]
@@ -349,7 +364,7 @@ fn may_be_told_to_accept_a_leaf_without_key_usage() {
     let without = by_root(leaf().without(15));
     assert!(
         lenient.verify(&[&without], &bundle, NOW).is_ok(),
-        "AMB-10 +: without what X509-29 asks of issuers"
+        "AMB-10 +: without what the standard asks of issuers"
     );
     // AMB-10 −: one that is there still has to be right.
     let wrong = by_root(with(Extension::key_usage(&[2])));

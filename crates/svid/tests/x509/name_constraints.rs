@@ -41,52 +41,58 @@ fn leaf_with(other: Vec<u8>) -> RawCertificate {
 #[test]
 fn uri_constraints_are_about_the_host() {
     for (rule, uri, permitted, excluded, want) in [
-        ("X509-26", "spiffe://td/a", &["td"][..], &[][..], Ok(())),
+        ("X509-26 +", "spiffe://td/a", &["td"][..], &[][..], Ok(())),
         (
-            "X509-26",
+            "X509-26 −",
             "spiffe://other/a",
             &["td"],
             &[],
             Err(NotPermitted),
         ),
         (
-            "X509-26",
+            "X509-26 −",
             "spiffe://a.td/a",
             &["td"],
             &[],
             Err(NotPermitted),
         ),
-        ("X509-26", "spiffe://a.td/a", &[".td"], &[], Ok(())),
-        ("X509-26", "spiffe://b.a.td/a", &[".td"], &[], Ok(())),
-        ("X509-26", "spiffe://td/a", &[".td"], &[], Err(NotPermitted)),
+        ("X509-26 +", "spiffe://a.td/a", &[".td"], &[], Ok(())),
+        ("X509-26 +", "spiffe://b.a.td/a", &[".td"], &[], Ok(())),
         (
-            "X509-26",
+            "X509-26 −",
+            "spiffe://td/a",
+            &[".td"],
+            &[],
+            Err(NotPermitted),
+        ),
+        (
+            "X509-26 −",
             "spiffe://atd/a",
             &[".td"],
             &[],
             Err(NotPermitted),
         ),
         (
-            "X509-26",
+            "X509-26 −",
             "spiffe://other/a",
             &[".td"],
             &[],
             Err(NotPermitted),
         ),
         (
-            "X509-26",
+            "X509-26 −",
             "spiffe://.td/a",
             &[".td"],
             &[],
             Err(NotPermitted),
         ),
-        ("X509-26", "spiffe://td/a", &["other", "td"], &[], Ok(())),
-        ("X509-26", "spiffe://td/a", &["TD"], &[], Ok(())),
-        ("X509-26", "spiffe://td/a", &[], &["td"], Err(Excluded)),
-        ("X509-26", "spiffe://a.td/a", &[], &["td"], Ok(())),
-        ("X509-26", "spiffe://a.td/a", &[], &[".td"], Err(Excluded)),
+        ("X509-26 +", "spiffe://td/a", &["other", "td"], &[], Ok(())),
+        ("X509-26 +", "spiffe://td/a", &["TD"], &[], Ok(())),
+        ("X509-26 −", "spiffe://td/a", &[], &["td"], Err(Excluded)),
+        ("X509-26 +", "spiffe://a.td/a", &[], &["td"], Ok(())),
+        ("X509-26 −", "spiffe://a.td/a", &[], &[".td"], Err(Excluded)),
         (
-            "X509-26",
+            "X509-26 −",
             "spiffe://a.td/a",
             &[".td"],
             &["a.td"],
@@ -94,51 +100,63 @@ fn uri_constraints_are_about_the_host() {
         ),
         // A path that looks like the host is none.
         (
-            "X509-26",
+            "X509-26 −",
             "spiffe://other/td",
             &["td"],
             &[],
             Err(NotPermitted),
         ),
-        ("X509-27", "spiffe://td/a", &["td"], &[], Ok(())),
+        ("X509-27 +", "spiffe://td/a", &["td"], &[], Ok(())),
         (
-            "X509-27",
+            "X509-27 −",
             "spiffe://10.0.0.1/a",
             &["10.0.0.1"],
             &[],
             Err(IpHost),
         ),
-        ("X509-27", "spiffe://10.0.0.1/a", &[], &["td"], Err(IpHost)),
         (
-            "X509-27",
+            "X509-27 −",
+            "spiffe://10.0.0.1/a",
+            &[],
+            &["td"],
+            Err(IpHost),
+        ),
+        (
+            "X509-27 −",
             "spiffe://999.999.1.1/a",
             &["td"],
             &[],
             Err(IpHost),
         ),
-        ("X509-27", "spiffe://10.0.0/a", &["10.0.0"], &[], Ok(())),
-        ("X509-27", "spiffe://a.b.c.d/a", &["a.b.c.d"], &[], Ok(())),
-        ("X509-27", "spiffe://1..2.3/a", &["1..2.3"], &[], Ok(())),
+        ("X509-27 +", "spiffe://10.0.0/a", &["10.0.0"], &[], Ok(())),
+        ("X509-27 +", "spiffe://a.b.c.d/a", &["a.b.c.d"], &[], Ok(())),
+        ("X509-27 +", "spiffe://1..2.3/a", &["1..2.3"], &[], Ok(())),
         // What is not a host must not come to allow, or to exclude, nothing at all.
         (
-            "X509-26",
+            "X509-26 −",
             "spiffe://td/a",
             &["spiffe://td"],
             &[],
             Err(Malformed),
         ),
         (
-            "X509-26",
+            "X509-26 −",
             "spiffe://td/a",
             &[],
             &["spiffe://td"],
             Err(Malformed),
         ),
-        ("X509-26", "spiffe://td/a", &[""], &[], Err(Malformed)),
-        ("X509-26", "spiffe://td/a", &[], &[""], Err(Malformed)),
-        ("X509-26", "spiffe://td/a", &["."], &[], Err(Malformed)),
-        ("X509-26", "spiffe://td/a", &["..td"], &[], Err(Malformed)),
-        ("X509-26", "spiffe://td/a", &["td:443"], &[], Err(Malformed)),
+        ("X509-26 −", "spiffe://td/a", &[""], &[], Err(Malformed)),
+        ("X509-26 −", "spiffe://td/a", &[], &[""], Err(Malformed)),
+        ("X509-26 −", "spiffe://td/a", &["."], &[], Err(Malformed)),
+        ("X509-26 −", "spiffe://td/a", &["..td"], &[], Err(Malformed)),
+        (
+            "X509-26 −",
+            "spiffe://td/a",
+            &["td:443"],
+            &[],
+            Err(Malformed),
+        ),
     ] {
         let bases = |names: &[&str]| names.iter().map(gn::uri).collect::<Vec<_>>();
         let result = judge(leaf_of(uri), &bases(permitted), &bases(excluded));
@@ -149,26 +167,38 @@ fn uri_constraints_are_about_the_host() {
 #[test]
 fn uris_of_any_scheme_that_signing_certificates_have_are_constrained() {
     for (rule, uri, permitted, excluded, want) in [
-        ("X509-26", "https://user@td/a", &["td"][..], &[][..], Ok(())),
-        ("X509-26", "https://u:p@td:443", &["td"], &[], Ok(())),
-        ("X509-26", "https://td?q#f", &["td"], &[], Ok(())),
-        ("X509-26", "https://td#f", &["td"], &[], Ok(())),
         (
-            "X509-26",
+            "X509-26 +",
+            "https://user@td/a",
+            &["td"][..],
+            &[][..],
+            Ok(()),
+        ),
+        ("X509-26 +", "https://u:p@td:443", &["td"], &[], Ok(())),
+        ("X509-26 +", "https://td?q#f", &["td"], &[], Ok(())),
+        ("X509-26 +", "https://td#f", &["td"], &[], Ok(())),
+        (
+            "X509-26 −",
             "https://td@other/",
             &["td"],
             &[],
             Err(NotPermitted),
         ),
-        ("X509-26", "https://td@other/", &[], &["td"], Ok(())),
-        ("X509-26", "https:///td", &[], &["td"], Err(Malformed)),
-        ("X509-26", "https://a%62/", &[], &["td"], Err(Malformed)),
-        ("X509-26", "urn:td", &[], &["td"], Err(Malformed)),
-        ("X509-26", "td", &[], &["td"], Err(Malformed)),
-        ("X509-27", "https://[::1]/", &[], &["td"], Err(IpHost)),
-        ("X509-27", "https://u@10.0.0.1/", &[], &["td"], Err(IpHost)),
+        ("X509-26 +", "https://td@other/", &[], &["td"], Ok(())),
+        ("X509-26 −", "https:///td", &[], &["td"], Err(Malformed)),
+        ("X509-26 −", "https://a%62/", &[], &["td"], Err(Malformed)),
+        ("X509-26 −", "urn:td", &[], &["td"], Err(Malformed)),
+        ("X509-26 −", "td", &[], &["td"], Err(Malformed)),
+        ("X509-27 −", "https://[::1]/", &[], &["td"], Err(IpHost)),
+        (
+            "X509-27 −",
+            "https://u@10.0.0.1/",
+            &[],
+            &["td"],
+            Err(IpHost),
+        ),
         // Where URIs are not constrained, they may be anything.
-        ("X509-26", "urn:td", &[], &[], Ok(())),
+        ("X509-26 +", "urn:td", &[], &[], Ok(())),
     ] {
         // The leaf's own host is permitted, and not excluded.
         let bases = |names: &[&str]| names.iter().map(gn::uri).collect::<Vec<_>>();
@@ -194,50 +224,80 @@ fn uris_of_any_scheme_that_signing_certificates_have_are_constrained() {
 #[test]
 fn dns_constraints_are_about_dns_names() {
     for (rule, dns, permitted, excluded, want) in [
-        ("X509-28", "a.example", &["a.example"][..], &[][..], Ok(())),
-        ("X509-28", "b.a.example", &["a.example"], &[], Ok(())),
-        ("X509-28", "A.EXAMPLE", &["a.example"], &[], Ok(())),
         (
-            "X509-28",
+            "X509-28 +",
+            "a.example",
+            &["a.example"][..],
+            &[][..],
+            Ok(()),
+        ),
+        ("X509-28 +", "b.a.example", &["a.example"], &[], Ok(())),
+        ("X509-28 +", "A.EXAMPLE", &["a.example"], &[], Ok(())),
+        (
+            "X509-28 −",
             "ba.example",
             &["a.example"],
             &[],
             Err(NotPermitted),
         ),
-        ("X509-28", "example", &["a.example"], &[], Err(NotPermitted)),
         (
-            "X509-28",
+            "X509-28 −",
+            "example",
+            &["a.example"],
+            &[],
+            Err(NotPermitted),
+        ),
+        (
+            "X509-28 −",
             "a.example",
             &["b.example"],
             &[],
             Err(NotPermitted),
         ),
-        ("X509-28", "a.example", &[], &["a.example"], Err(Excluded)),
-        ("X509-28", "b.a.example", &[], &["a.example"], Err(Excluded)),
-        ("X509-28", "b.example", &[], &["a.example"], Ok(())),
-        ("X509-28", "anything.example", &[""], &[], Ok(())),
-        ("X509-28", "anything.example", &[], &[""], Err(Excluded)),
-        ("X509-28", "*.a.example", &["a.example"], &[], Ok(())),
+        ("X509-28 −", "a.example", &[], &["a.example"], Err(Excluded)),
         (
-            "X509-28",
+            "X509-28 −",
+            "b.a.example",
+            &[],
+            &["a.example"],
+            Err(Excluded),
+        ),
+        ("X509-28 +", "b.example", &[], &["a.example"], Ok(())),
+        ("X509-28 +", "anything.example", &[""], &[], Ok(())),
+        ("X509-28 −", "anything.example", &[], &[""], Err(Excluded)),
+        ("X509-28 +", "*.a.example", &["a.example"], &[], Ok(())),
+        (
+            "X509-28 −",
             "*.example",
             &["a.example"],
             &[],
             Err(NotPermitted),
         ),
         // A wildcard stands for what is excluded.
-        ("X509-28", "*.example", &[], &["a.example"], Err(Excluded)),
-        ("X509-28", "*.example", &[], &["b.a.example"], Err(Excluded)),
-        ("X509-28", "*.a.example", &[], &["a.example"], Err(Excluded)),
-        ("X509-28", "*.b.example", &[], &["a.example"], Ok(())),
-        ("X509-28", "a.example", &[".example"], &[], Err(Malformed)),
-        ("X509-28", "a.example", &["example."], &[], Err(Malformed)),
-        ("X509-28", "a.example.", &["example"], &[], Err(Malformed)),
-        ("X509-28", "a b", &["example"], &[], Err(Malformed)),
-        ("X509-28", "", &["example"], &[], Err(Malformed)),
-        ("X509-28", ".example", &["example"], &[], Err(Malformed)),
-        ("X509-28", "*.", &["example"], &[], Err(Malformed)),
-        ("X509-28", "*..example", &["example"], &[], Err(Malformed)),
+        ("X509-28 −", "*.example", &[], &["a.example"], Err(Excluded)),
+        (
+            "X509-28 −",
+            "*.example",
+            &[],
+            &["b.a.example"],
+            Err(Excluded),
+        ),
+        (
+            "X509-28 −",
+            "*.a.example",
+            &[],
+            &["a.example"],
+            Err(Excluded),
+        ),
+        ("X509-28 +", "*.b.example", &[], &["a.example"], Ok(())),
+        ("X509-28 −", "a.example", &[".example"], &[], Err(Malformed)),
+        ("X509-28 −", "a.example", &["example."], &[], Err(Malformed)),
+        ("X509-28 −", "a.example.", &["example"], &[], Err(Malformed)),
+        ("X509-28 −", "a b", &["example"], &[], Err(Malformed)),
+        ("X509-28 −", "", &["example"], &[], Err(Malformed)),
+        ("X509-28 −", ".example", &["example"], &[], Err(Malformed)),
+        ("X509-28 −", "*.", &["example"], &[], Err(Malformed)),
+        ("X509-28 −", "*..example", &["example"], &[], Err(Malformed)),
     ] {
         let bases = |names: &[&str]| names.iter().map(|name| gn::dns(name)).collect::<Vec<_>>();
         let result = judge(leaf_with(gn::dns(dns)), &bases(permitted), &bases(excluded));
@@ -306,12 +366,12 @@ fn ip_constraints_are_about_ip_addresses() {
         assert_eq!(
             judge(leaf_with(gn::ip(address)), &base, &[]),
             permitted,
-            "X509-28: {what}"
+            "X509-28 +/−: permitted addresses: {what}"
         );
         assert_eq!(
             judge(leaf_with(gn::ip(address)), &[], &base),
             excluded,
-            "X509-28: {what}"
+            "X509-28 +/−: excluded addresses: {what}"
         );
     }
 }
@@ -386,25 +446,28 @@ fn constraints_bind_the_whole_path_below_but_self_issued_intermediates() {
         )
     };
     let refused = || path_error(NotPermitted);
-    // X509-57: of the root and of the intermediate alike.
     let below = || leaf_below("intermediate");
     let right = constraints("td.example");
     let wrong = constraints("other");
     assert_eq!(
         judge(root().with(vec![right.clone()]), intermediate(), below()),
-        accepted()
+        accepted(),
+        "X509-57 +: of the root"
     );
     assert_eq!(
         judge(root().with(vec![wrong.clone()]), intermediate(), below()),
-        refused()
+        refused(),
+        "X509-57 −: of the root"
     );
     assert_eq!(
         judge(root(), intermediate().with(vec![right.clone()]), below()),
-        accepted()
+        accepted(),
+        "X509-57 +: of the intermediate"
     );
     assert_eq!(
         judge(root(), intermediate().with(vec![wrong]), below()),
-        refused()
+        refused(),
+        "X509-57 −: of the intermediate"
     );
     // An intermediate's own names count …
     let foreign = intermediate().with(vec![uri("spiffe://other")]);

@@ -39,7 +39,12 @@ fn changed(extension: Extension) -> RawCertificate {
 #[test]
 fn accepts_what_a_signing_certificate_may_be() {
     for (rule, what, intermediate) in [
-        ("X509-51", "a right one", intermediate()),
+        ("X509-51, X509-54", "a right one", intermediate()),
+        (
+            "X509-55",
+            "cA true",
+            changed(Extension::basic_constraints(true, None)),
+        ),
         ("X509-56", "no key usage", intermediate().without(15)),
         ("X509-31", "no cRLSign", changed(Extension::key_usage(&[5]))),
         (
@@ -161,45 +166,45 @@ fn an_authority_is_held_to_its_certificate() {
     early.not_before = der(0x17, "250101000001Z");
     let path_len = |most| root().with(vec![Extension::basic_constraints(true, Some(most))]);
     for (rule, what, root, want) in [
-        ("AMB-12", "in its validity", root(), accepted()),
+        ("AMB-12 +", "in its validity", root(), accepted()),
         (
-            "AMB-12",
+            "AMB-12 −",
             "expired",
             expired,
             path_error(PathError::AuthorityValidity),
         ),
         (
-            "AMB-12",
+            "AMB-12 −",
             "not yet valid",
             early,
             path_error(PathError::AuthorityValidity),
         ),
         (
-            "X509-23",
+            "X509-23 +",
             "one intermediate allowed",
             path_len(1),
             accepted(),
         ),
         (
-            "X509-23",
+            "X509-23 −",
             "no intermediate allowed",
             path_len(0),
             path_error(PathError::PathLength),
         ),
         (
-            "X509-58",
+            "X509-58 −",
             "an unknown critical extension",
             root().with(vec![Extension::unknown(true)]),
             path_error(PathError::UnknownCriticalExtension),
         ),
         (
-            "X509-54",
+            "X509-54 −",
             "another name",
             RawCertificate::authority("other", "other", KEYS.root.public_key()),
             path_error(PathError::UnknownIssuer),
         ),
         (
-            "X509-52",
+            "X509-52 −",
             "another key",
             RawCertificate::authority("root", "root", KEYS.other_root.public_key()),
             path_error(PathError::Signature),
@@ -222,19 +227,33 @@ fn only_signing_certificates_are_authorities() {
         X509Authority::parse(&by_root(key_usage)),
         Err(X509AuthorityError::KeyUsage)
     );
-    // X509-69 −: so a leaf cannot be its own authority, and one that says it is a CA is no leaf.
-    assert!(X509Authority::parse(&leaf_below("").sign(&*KEYS.leaf)).is_err());
-    // X509-16 −, X509-17 −: and no signing certificate is anybody's identity.
+    assert_eq!(
+        X509Authority::parse(&leaf_below("").sign(&*KEYS.leaf)),
+        Err(X509AuthorityError::NotCa),
+        "X509-69 −: a leaf is not its own authority"
+    );
+    // Nor is a signing certificate anybody's identity.
+    let roots = [by_root(root())];
+    assert_eq!(
+        verify(&[by_root(leaf())], &roots),
+        accepted(),
+        "X509-16 +: a leaf"
+    );
     let san = Extension::subject_alt_name(&[gn::uri(ID)]);
     let signing = by_root(changed(san.clone()));
-    assert!(
+    assert_eq!(
         verify(
             &[signing, by_intermediate(leaf_below("intermediate"))],
-            &[by_root(root())]
-        )
-        .is_err()
+            &roots
+        ),
+        leaf_error(LeafError::Ca),
+        "X509-16 −, X509-17 −: an intermediate with a workload's ID"
     );
-    assert!(verify(&[by_root(root().with(vec![san]))], &[by_root(root())]).is_err());
+    assert_eq!(
+        verify(&[by_root(root().with(vec![san]))], &roots),
+        leaf_error(LeafError::Ca),
+        "X509-16 −: an authority with a workload's ID"
+    );
 }
 
 #[test]
@@ -572,6 +591,6 @@ fn errors_show_no_key() {
     assert_eq!(
         error.to_string(),
         "no path to an authority: invalid signature",
-        "X509-70"
+        "X509-70 −: the error says which check failed, and nothing of a key"
     );
 }

@@ -60,25 +60,27 @@ pub(crate) fn cases(
 ) -> Vec<Case> {
     let lines: Vec<_> = text.lines().collect();
     let mut cases = Vec::new();
-    // Rows that wait for the sign of their table.
+    // Rows without a sign, those of the last table, and whether it had one already.
     let mut rows: Vec<(String, Case)> = Vec::new();
+    let mut is_signed = false;
     for fragment in fragments(text, language) {
         if let Some(sign) = table_sign(&fragment) {
             let item = item_of(fragment.line);
-            rows.retain(|(of, row)| {
-                if *of == item {
-                    cases.push(Case {
-                        sign,
-                        ..row.clone()
-                    });
-                }
-                *of != item
-            });
+            let rows = rows.iter().filter(|(of, _)| *of == item);
+            cases.extend(rows.map(|(_, row)| Case {
+                sign,
+                ..row.clone()
+            }));
+            is_signed = true;
         }
         let bare = bare_rules(&fragment);
         if !bare.is_empty() {
             let item = item_of(fragment.line);
             let label = beside(&fragment, &lines);
+            if is_signed {
+                rows.clear();
+                is_signed = false;
+            }
             rows.extend(bare.into_iter().map(|rule| {
                 let (line, sign) = (fragment.line, Sign::Plus);
                 let label = label.clone();
@@ -343,6 +345,9 @@ fn accepts
         ),
         ("JWT-01", "x"),
         assert_eq!(a, b, "{rule} +");
+        assert_eq!(a, b, "{rule} −: {what}");
+        ("JWT-02", "y"),
+        assert_eq!(a, b, "{rule} +");
 fn names
         ("ID-02", "spiffe:///a"),
 "#;
@@ -354,6 +359,8 @@ fn names
             "ID-01 + spiffe://td",
             r#"ID-03 − &format!("a{b}")"#,
             "JWT-01 + x",
+            "JWT-01 − x",
+            "JWT-02 + y",
         ];
         assert_eq!(shown(text), want);
     }
