@@ -28,7 +28,7 @@ impl BundleSet {
     /// A map that breaks a rule as a whole, and one with a bundle that does: a state of the world is taken whole or not
     /// (BUNDLE-42). Keys that cannot be used are left out and reported.
     ///
-    /// Spec: Trust Domain and Bundle §5 (BUNDLE-36 to BUNDLE-44).
+    /// Spec: Trust Domain and Bundle §5. Its size is bounded first (BUNDLE-25).
     pub fn parse_map(map: &[u8]) -> Result<ParsedMap, BundleMapError> {
         if map.len() > MAX_MAP_LEN {
             return Err(BundleMapError::TooLong { len: map.len() });
@@ -108,13 +108,14 @@ impl BundleMapError {
     }
 }
 
-/// The members of a map. Those that nobody knows are ignored (BUNDLE-44).
+/// The members of a map.
 #[derive(Default)]
 struct MapMembers {
     trust_domains: Option<TrustDomains>,
 }
 
 impl<'de> Members<'de> for MapMembers {
+    /// Those that nobody knows are ignored (BUNDLE-36, BUNDLE-44).
     fn member<A: MapAccess<'de>>(
         &mut self,
         name: &str,
@@ -140,6 +141,7 @@ struct TrustDomains {
 }
 
 impl TrustDomains {
+    /// Bounded (BUNDLE-25), by bare names (BUNDLE-37), and without refresh hints (BUNDLE-41).
     fn add(&mut self, name: &str, members: DocumentMembers<'_>) -> Result<(), BundleMapError> {
         if self.parsed.bundles.len() == MAX_MAP_TRUST_DOMAINS {
             return Err(BundleMapError::TooManyTrustDomains);

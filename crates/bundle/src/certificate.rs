@@ -134,12 +134,12 @@ impl<'a> Certificate<'a> {
         self.layout.signature.of(self.der)
     }
 
-    /// The name of who signed it, as DER. Names are compared byte by byte (X509-44).
+    /// The name of who signed it, as DER. Names are compared byte by byte.
     pub fn issuer(&self) -> &'a [u8] {
         self.layout.issuer.of(self.der)
     }
 
-    /// The name of whom it is about, as DER. It carries no SPIFFE meaning (X509-08).
+    /// The name of whom it is about, as DER. It carries no SPIFFE meaning.
     pub fn subject(&self) -> &'a [u8] {
         self.layout.subject.of(self.der)
     }
@@ -184,7 +184,7 @@ impl<'a> Certificate<'a> {
         GeneralNames::new(self.layout.extensions.subject_alt_names.of(self.der))
     }
 
-    /// How many subject alternative names are URIs, whatever they say (X509-02).
+    /// How many subject alternative names are URIs, whatever they say.
     pub fn uri_san_count(&self) -> usize {
         usize::from(self.layout.extensions.uri_count)
     }
@@ -205,12 +205,12 @@ impl<'a> Certificate<'a> {
         self.layout.extensions.extended_key_usage
     }
 
-    /// Whether basic constraints say that it may sign certificates; absent means no (X509-20).
+    /// Whether basic constraints say that it may sign certificates; absent means no.
     pub fn is_ca(&self) -> bool {
         self.layout.extensions.is_ca
     }
 
-    /// How many intermediates may stand below it, where that is limited (X509-23).
+    /// How many intermediates may stand below it, where that is limited.
     pub fn path_len(&self) -> Option<u32> {
         self.layout.extensions.path_len
     }

@@ -204,6 +204,18 @@ fn der_and_pem_have_as_many_certificates_as_a_document_has_keys() {
 fn an_authority_that_comes_again_is_not_added_again() {
     let (one, two) = (authority(&*KEYS.p256), authority(&*KEYS.rsa));
     let parsed = Bundle::from_der(td(), &[&one[..], &two, &one, &two].concat()).unwrap();
-    // BUNDLE-24 +: in the order in which they first came.
-    assert_eq!(parsed.bundle.x509_der(), [&one[..], &two].concat());
+    assert_eq!(
+        parsed.bundle.x509_der(),
+        [&one[..], &two].concat(),
+        "BUNDLE-24 +: in the order in which they first came"
+    );
+    let mut bundle = Bundle::new(td());
+    for der in [&one, &two, &one, &two] {
+        bundle.add_x509_authority(X509Authority::parse(der).unwrap());
+    }
+    assert_eq!(
+        bundle.x509_der(),
+        [&one[..], &two].concat(),
+        "BUNDLE-24 +: one by one"
+    );
 }

@@ -14,7 +14,7 @@ use crate::fixture::*;
 #[test]
 fn a_document_is_an_object_with_a_list_of_keys() {
     for (rule, document) in [
-        ("BUNDLE-11", r#"{"keys":[]}"#),
+        ("BUNDLE-11, BUNDLE-18", r#"{"keys":[]}"#),
         ("BUNDLE-21", r#"{"keys":[],"spiffe_sequence":1}"#),
         (
             "BUNDLE-10",
@@ -30,6 +30,12 @@ fn a_document_is_an_object_with_a_list_of_keys() {
             "{rule} +: {document}"
         );
     }
+    let least = parse(r#"{"keys":[]}"#).unwrap().bundle;
+    assert_eq!(
+        (least.sequence(), least.refresh_hint()),
+        (None, None),
+        "BUNDLE-11 −: neither number nor hint is needed"
+    );
     let json = BundleError::Json;
     let deep = format!(r#"{{"keys":[],"x":{}{}}}"#, "[".repeat(33), "]".repeat(33));
     for (rule, document, error) in [
@@ -191,34 +197,37 @@ fn keys_for_each_purpose_are_told_apart() {
         json!("two"),
     );
     let bundle = parse_keys(&[right_x509(), right_jwt(), p384, second]).bundle;
-    // BUNDLE-01 +, BUNDLE-32 +, X509-82 +, JWT-50 +
     let ders: Vec<_> = bundle
         .x509_authorities()
         .iter()
         .map(|authority| authority.public_key())
         .collect();
-    assert_eq!(ders, [KEYS.p256.public_key(), KEYS.p384.public_key()]);
+    assert_eq!(
+        ders,
+        [KEYS.p256.public_key(), KEYS.p384.public_key()],
+        "X509-82 +, BUNDLE-01 +: all for X.509"
+    );
     let kids: Vec<_> = bundle
         .jwt_authorities()
         .iter()
         .map(|authority| authority.key_id())
         .collect();
-    assert_eq!(kids, ["one", "two"]);
+    assert_eq!(kids, ["one", "two"], "JWT-50 +, BUNDLE-32 +: all for JWT");
     let found = |key_id| bundle.jwt_authority(key_id).map(|found| found.key_id());
     assert_eq!((found("two"), found("three")), (Some("two"), None));
-    // JWT-39 −: a key for one thing is not one for another.
     assert!(
         parse_keys(&[right_x509()])
             .bundle
             .jwt_authorities()
             .is_empty(),
-        "JWT-51 +"
+        "JWT-50 −, JWT-51 +: a key for X.509 is none for JWT"
     );
     assert!(
         parse_keys(&[right_jwt()])
             .bundle
             .x509_authorities()
-            .is_empty()
+            .is_empty(),
+        "BUNDLE-32 −: a key for JWT is none for X.509"
     );
 }
 
@@ -268,16 +277,16 @@ fn what_should_not_be_there_is_tolerated() {
                 .map(|authority| authority.der())
                 .collect::<Vec<_>>(),
             [&der],
-            "{rule} +"
+            "{rule} −: nothing of it is used"
         );
     }
-    // X509-78 +: an authority need not be self-signed.
     let mut below = raw_authority(&*KEYS.p256);
     below.issuer = name("somebody");
     let below = below.sign(&*KEYS.p384);
     assert_eq!(
         parse_keys(&[x509_entry(&below, KEYS.p256.public_key())]).skipped,
-        []
+        [],
+        "X509-78 +: an authority need not be self-signed"
     );
 }
 
@@ -295,7 +304,7 @@ fn two_keys_cannot_have_one_name() {
     assert_eq!(
         parse(&document(&[right_jwt(), other.clone()])),
         Err(conflict),
-        "BUNDLE-24 −, AMB-19 −"
+        "BUNDLE-24 −, AMB-19 −: two keys of one name"
     );
     // What is the same twice is there once.
     let bundle = parse_keys(&[right_jwt(), right_x509(), right_jwt(), right_x509()]).bundle;
@@ -305,7 +314,7 @@ fn two_keys_cannot_have_one_name() {
             bundle.x509_authorities().len()
         ),
         (1, 1),
-        "BUNDLE-24 +"
+        "BUNDLE-24 +: once"
     );
     // A key of no known use has no say.
     let unknown = with(other.clone(), "use", json!("sig"));

@@ -43,7 +43,11 @@ fn keys_for_something_else_are_skipped() {
     ] {
         let parsed = parse(&[key, without(right_jwt(), "use")]);
         assert_eq!(parsed.skipped[0].reason, reason, "{rule} −");
-        assert_eq!(parsed.bundle.jwt_authorities().len(), 1);
+        assert_eq!(
+            parsed.bundle.jwt_authorities().len(),
+            1,
+            "WAPI-50 +: the JWT key beside"
+        );
         assert!(parsed.bundle.x509_authorities().is_empty(), "WAPI-50 −");
     }
     let nameless = parse(&[without(right_jwt(), "kid")]);
@@ -54,8 +58,11 @@ fn keys_for_something_else_are_skipped() {
 fn a_written_set_has_jwt_keys_alone_and_no_use() {
     let bundle = parse_keys(&[right_x509(), right_jwt()]).bundle;
     let jwks: Value = serde_json::from_slice(&bundle.jwks()).unwrap();
-    // WAPI-46 +, WAPI-48 +
-    assert_eq!(jwks, json!({ "keys": [without(right_jwt(), "use")] }));
+    assert_eq!(
+        jwks,
+        json!({ "keys": [without(right_jwt(), "use")] }),
+        "WAPI-46 +, WAPI-48 +: JWT keys alone"
+    );
     let empty = Bundle::new(td()).jwks();
     assert_eq!(empty, br#"{"keys":[]}"#, "AMB-15 +");
     assert_eq!(

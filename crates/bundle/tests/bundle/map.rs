@@ -30,20 +30,32 @@ fn what_is_written_is_read_again() {
         .collect();
     let map = bundles.to_map();
     let json: Value = serde_json::from_slice(&map).unwrap();
-    // BUNDLE-36 +, BUNDLE-37 +: one object under one member, by bare names.
     let names: Vec<_> = json["trust_domains"].as_object().unwrap().keys().collect();
-    assert_eq!(names, ["a", "b.example", "empty"]);
-    assert_eq!(json.as_object().unwrap().len(), 1);
-    // BUNDLE-38 +: each once, also in the text.
-    assert_eq!(String::from_utf8_lossy(&map).matches("\"a\":").count(), 1);
+    assert_eq!(
+        names,
+        ["a", "b.example", "empty"],
+        "BUNDLE-37 +: by bare names"
+    );
+    assert_eq!(
+        json.as_object().unwrap().len(),
+        1,
+        "BUNDLE-36 +: one member"
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&map).matches("\"a\":").count(),
+        1,
+        "BUNDLE-38 +/−: each once, also in the text"
+    );
     assert_eq!(json["trust_domains"]["empty"], json!({ "keys": [] }));
     assert_eq!(json["trust_domains"]["a"]["spiffe_sequence"], 7);
-    // BUNDLE-40 +: no refresh hint inside.
-    assert!(!String::from_utf8_lossy(&map).contains("refresh_hint"));
+    assert!(
+        !String::from_utf8_lossy(&map).contains("refresh_hint"),
+        "BUNDLE-40 +: no refresh hint inside"
+    );
 
     let read = BundleSet::parse_map(&map).unwrap();
     assert_eq!(read.skipped, []);
-    assert_eq!(read.bundles.len(), 3);
+    assert_eq!(read.bundles.len(), 3, "BUNDLE-39 +: distinct names");
     for bundle in bundles.iter() {
         let again = read.bundles.get(bundle.trust_domain()).unwrap();
         assert_eq!(again.x509_authorities(), bundle.x509_authorities());
@@ -155,11 +167,18 @@ fn a_map_that_breaks_a_rule_is_refused_as_a_whole() {
             bundle(BundleError::ConflictingKeyId { key_id: "k".into() }),
         ),
     ] {
-        // BUNDLE-42 −: nothing of a map is taken when a bundle in it is broken.
         let error = parse_map(&text).unwrap_err();
         assert_eq!(error.rule(), rule, "{text}");
         assert_eq!(error, want, "{rule} −: {text}");
     }
+    assert_eq!(
+        parse_map(&map("td", json!({ "keys": 1 }))).unwrap_err(),
+        BundleMapError::Bundle {
+            trust_domain: name("td"),
+            error: BundleError::Keys
+        },
+        "BUNDLE-42 −: nothing is taken of a map with a broken bundle"
+    );
 }
 
 #[test]
@@ -168,19 +187,24 @@ fn a_new_map_is_the_state_of_the_world() {
     let one: BundleSet = [bundle_of("b")].into_iter().collect();
     let before = BundleSet::parse_map(&both.to_map()).unwrap().bundles;
     let after = BundleSet::parse_map(&one.to_map()).unwrap().bundles;
-    // BUNDLE-42 +: a trust domain that is not named any more is gone.
     let a = name("a");
     assert!(before.x509_authorities(a.as_ref()).is_some());
-    assert!(after.x509_authorities(a.as_ref()).is_none());
+    assert!(
+        after.x509_authorities(a.as_ref()).is_none(),
+        "BUNDLE-42 +: what is not named any more is gone"
+    );
 }
 
 #[test]
 fn hints_of_the_bundles_inside_have_no_effect() {
-    // BUNDLE-41 +
     let map = json!({ "trust_domains": { "td": { "keys": [], "spiffe_refresh_hint": 1 } } });
     let read = parse_map(&map.to_string()).unwrap();
     let bundle = read.bundles.get(name("td").as_ref()).unwrap();
-    assert_eq!(bundle.refresh_hint(), None);
+    assert_eq!(
+        bundle.refresh_hint(),
+        None,
+        "BUNDLE-41 +/−: an inner hint of one second"
+    );
 }
 
 #[test]
@@ -238,7 +262,11 @@ fn a_map_is_bounded() {
             Err(BundleMapError::Json(JsonError::TooDeep)),
         ),
     ] {
-        // BUNDLE-25
-        assert_eq!(parse_map(&map).map(|read| read.bundles.len()), want);
+        let len = map.len();
+        assert_eq!(
+            parse_map(&map).map(|read| read.bundles.len()),
+            want,
+            "BUNDLE-25 +/−: size, trust domains, keys and depth of a map: {len}"
+        );
     }
 }

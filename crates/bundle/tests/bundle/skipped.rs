@@ -83,7 +83,12 @@ fn what_is_not_known_is_skipped_and_reported() {
             Some(SkipReason::NotAnObject),
         ),
     ] {
-        assert_eq!(skipped(key), reason, "{rule} +");
+        assert_eq!(
+            skipped(key.clone()),
+            reason,
+            "{rule} +: the others are used"
+        );
+        assert!(parse_keys(&[key]).bundle.is_empty(), "{rule} −: it is not");
     }
 }
 
@@ -166,6 +171,12 @@ fn x509_entries_that_are_broken_are_skipped_and_reported() {
         }
         assert_eq!(skipped(key), reason, "{rule} −");
     }
+    let with_one_beside = parse_keys(&[without(right_x509(), "x5c"), right_x509()]).bundle;
+    assert_eq!(
+        with_one_beside.x509_authorities().len(),
+        1,
+        "X509-80 +: the one beside an entry without x5c"
+    );
 }
 
 #[test]

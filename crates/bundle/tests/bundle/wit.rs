@@ -39,11 +39,15 @@ fn each_key_is_an_authority_for_what_it_says_and_nothing_else() {
         .iter()
         .map(WitAuthority::key_id)
         .collect();
-    // WIT-43 +, BUNDLE-01 +
-    assert_eq!(kids, ["wit", "two"]);
-    // WIT-45 +, BUNDLE-32 −
-    assert!(bundle.jwt_authority("wit").is_none());
-    assert!(bundle.wit_authority("one").is_none());
+    assert_eq!(kids, ["wit", "two"], "WIT-45 +: all for WIT");
+    assert!(
+        bundle.jwt_authority("wit").is_none(),
+        "BUNDLE-32 −: a key for WIT is none for JWT"
+    );
+    assert!(
+        bundle.wit_authority("one").is_none(),
+        "WIT-45 −: a key for JWT is none for WIT"
+    );
     assert_eq!(
         (
             bundle.x509_authorities().len(),
@@ -51,10 +55,13 @@ fn each_key_is_an_authority_for_what_it_says_and_nothing_else() {
         ),
         (1, 1)
     );
-    // WIT-46 +: a trust domain without any is known all the same, and its other SVIDs are as good as before.
     let without = parse_keys(&[right_x509(), right_jwt()]).bundle;
     let set: BundleSet = [without].into_iter().collect();
-    assert_eq!(set.wit_authorities(td().as_ref()), Some(&[][..]));
+    assert_eq!(
+        set.wit_authorities(td().as_ref()),
+        Some(&[][..]),
+        "WIT-46 +: a trust domain without any is known all the same"
+    );
     let other: plastron_id::TrustDomain = "other.example".parse().unwrap();
     assert!(set.wit_authorities(other.as_ref()).is_none() && bundle.wit_authority("wit").is_some());
     // WIT-41: one bundle alone answers for itself alone.
@@ -174,8 +181,11 @@ fn a_kid_is_given_once_in_the_whole_bundle() {
 fn is_read_as_it_was_written() {
     let bundle = parse_keys(&[right_x509(), right_jwt(), right_wit()]).bundle;
     let document: Value = serde_json::from_slice(&bundle.to_document()).unwrap();
-    // WIT-43 +, BUNDLE-31 −: nothing but what the standards name.
-    assert_eq!(document["keys"][2], right_wit());
+    assert_eq!(
+        document["keys"][2],
+        right_wit(),
+        "WIT-43 +/−, BUNDLE-31 −: one for the key, and nothing but what the standards name"
+    );
     assert_eq!(
         Bundle::parse(td(), &bundle.to_document()).unwrap().bundle,
         bundle

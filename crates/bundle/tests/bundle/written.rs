@@ -26,28 +26,44 @@ fn has_what_the_standards_name_and_nothing_else() {
     assert_eq!(
         document["spiffe_sequence"],
         u64::MAX,
-        "BUNDLE-12 +, BUNDLE-13 +"
+        "BUNDLE-12 +, BUNDLE-13 +: the greatest number"
     );
     assert_eq!(
         document["spiffe_refresh_hint"], 300,
         "BUNDLE-15 +, BUNDLE-16 +: rounded up"
     );
     let keys = document["keys"].as_array().unwrap();
-    assert_eq!(keys.len(), 4, "X509-75 +, JWT-48 +: one for each");
+    assert_eq!(
+        keys.len(),
+        4,
+        "X509-75 +, JWT-48 +, BUNDLE-26 +: one for each"
+    );
     let members = |key: &Value| key.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     for key in &keys[..2] {
-        // X509-76 −, X509-77 +, BUNDLE-31 −
-        assert_eq!(members(key), ["crv", "kty", "use", "x", "x5c", "y"]);
-        assert_eq!(key["use"], "x509-svid", "BUNDLE-28 +");
-        assert_eq!(key["x5c"].as_array().unwrap().len(), 1, "X509-77 +");
+        assert_eq!(
+            members(key),
+            ["crv", "kty", "use", "x", "x5c", "y"],
+            "X509-76 −, BUNDLE-31 −: neither kid nor more"
+        );
+        assert_eq!(key["use"], "x509-svid", "BUNDLE-28 +/−: of a certificate");
+        assert_eq!(
+            key["x5c"].as_array().unwrap().len(),
+            1,
+            "X509-77 +/−, X509-75 −: one certificate in each"
+        );
     }
     assert_eq!(
         members(&keys[2]),
         ["crv", "kid", "kty", "use", "x", "y"],
-        "JWT-49 +, JWT-52 +"
+        "JWT-49 +, JWT-52 +: a kid and public members"
     );
     assert_eq!(members(&keys[3]), ["e", "kid", "kty", "n", "use"]);
-    assert_eq!(keys[3]["use"], "jwt-svid", "BUNDLE-28 +");
+    for key in &keys[2..] {
+        assert_eq!(
+            key["use"], "jwt-svid",
+            "BUNDLE-28 +/−, JWT-48 −: of a JWT key"
+        );
+    }
 }
 
 #[test]
@@ -57,11 +73,16 @@ fn is_read_as_it_was_written() {
     assert_eq!(parsed.skipped, []);
     assert_eq!(parsed.bundle.x509_authorities(), bundle.x509_authorities());
     assert_eq!(parsed.bundle.jwt_authorities(), bundle.jwt_authorities());
+    assert_eq!(
+        parsed.bundle.refresh_hint(),
+        Some(Duration::from_secs(300)),
+        "BUNDLE-16 +: a fraction of a second counts as one"
+    );
     assert_eq!(parsed.bundle.to_document(), bundle.to_document());
     assert_eq!(
         Bundle::new(td()).to_document(),
         br#"{"keys":[]}"#,
-        "AMB-15 +, BUNDLE-21 +"
+        "AMB-15 +, BUNDLE-21 +: an empty one"
     );
 }
 

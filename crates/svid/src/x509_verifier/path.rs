@@ -248,7 +248,8 @@ impl<'c> Search<'_, 'c> {
         })
     }
 
-    /// Checks all rules on an issuer of `tip` but its validity and signatures. Spec: RFC 5280 §6.1.4.
+    /// Checks all rules on an issuer of `tip` but its validity and signatures. Spec: RFC 5280 §6.1.4
+    /// (X509-23, X509-55 to X509-59).
     fn check_issuer(
         &self,
         tip: &Link<'_, 'c>,
@@ -344,7 +345,8 @@ enum Hint {
 }
 
 impl Hint {
-    /// `None` where the names differ, so that `issuer` is none (X509-54).
+    /// `None` where the names differ, so that `issuer` is none (X509-54). An issuer of another key is tried after those that fit, which
+    /// spares signatures (X509-61).
     fn of(certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> Option<Self> {
         if certificate.issuer() != issuer.subject() {
             return None;
