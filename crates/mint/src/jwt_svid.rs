@@ -1,6 +1,6 @@
 //! JWT-SVIDs.
 //!
-//! Spec: JWT-SVID §2, §3; RFC 7515 §7.1, RFC 7518 §3 (JWT-01 to JWT-34, as far as they bind issuers).
+//! Spec: JWT-SVID §2, §3; RFC 7515 §7.1, RFC 7518 §3.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -38,7 +38,7 @@ impl<'a> JwtIssuer<'a> {
         key: &'a dyn SigningKey,
         issuer: Option<&'a str>,
     ) -> Result<Self, MintError> {
-        // These three and no others (JWT-04), `kid` always (JWT-09).
+        // These three and no others (JWT-04), `kid` always (JWT-09), and the `typ` of JWTs (JWT-12).
         let signer = TokenSigner::new(key, "JWT", Some(key_id))
             .ok_or_else(|| MintError::JwtAlgorithm(key.algorithm()))?;
         Ok(Self {
@@ -106,7 +106,8 @@ impl<S: AsRef<str>> JwtSvidRequest<'_, S> {
     ///
     /// # Errors
     ///
-    /// An ID that the authority may not speak for, no audience, nothing left to live, or a key that does not sign.
+    /// An ID that the authority may not speak for or that has no path (JWT-17, JWT-19), no audience (JWT-20), nothing left to live
+    /// (JWT-25, JWT-28), or a key that does not sign.
     pub fn sign(&self, jti: &str, now: SystemTime) -> Result<MintedJwtSvid, MintError> {
         if self.id.path().is_empty() {
             return Err(MintError::NoPath);
@@ -136,7 +137,8 @@ impl<S: AsRef<str>> JwtSvidRequest<'_, S> {
         })
     }
 
-    /// The claims set: `aud` is an array also where it has one element (AMB-46), `iat` and `jti` are always there.
+    /// The claims set: `aud` is an array also where it has one element (AMB-46), `iat` and `jti` are always there
+    /// (JWT-32, JWT-33).
     fn claims(&self, jti: &str, issued_at: UnixTime, expires_at: UnixTime) -> Vec<u8> {
         let audiences: usize = self
             .audiences

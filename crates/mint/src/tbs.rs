@@ -38,7 +38,7 @@ pub(crate) enum Role {
 }
 
 impl Contents<'_> {
-    /// Writes the certificate and signs it.
+    /// Writes the certificate and signs it, with the same algorithm identifier twice (X509-45, X509-47).
     pub(crate) fn sign(&self, key: &dyn SigningKey) -> Result<Vec<u8>, MintError> {
         if self.serial == &[0; 16] {
             return Err(MintError::ZeroSerial);
@@ -65,6 +65,7 @@ impl Contents<'_> {
         320 + parts + self.uri.len() + names
     }
 
+    /// Version 3, always (X509-41).
     fn write_tbs(&self, writer: &mut DerWriter, algorithm: &[u8]) {
         self.write_extensions(writer);
         writer.put(self.public_key.spki_der());
@@ -80,7 +81,7 @@ impl Contents<'_> {
         writer.close(SEQUENCE, 0);
     }
 
-    /// `[3] EXPLICIT Extensions`, from the last to the first.
+    /// `[3] EXPLICIT Extensions`, from the last to the first, with the identifiers of both keys (X509-46).
     fn write_extensions(&self, writer: &mut DerWriter) {
         self.write_subject_alt_names(writer);
         if let Some(id) = self.authority_key_id {
@@ -105,7 +106,7 @@ impl Contents<'_> {
         writer.close(EXTENSIONS, 0);
     }
 
-    /// All names in one extension, which is critical where there is no subject (X509-06, X509-07).
+    /// All names in one extension, the SPIFFE ID as the only URI, critical where there is no subject (X509-01, X509-05 to X509-07).
     fn write_subject_alt_names(&self, writer: &mut DerWriter) {
         let mark = writer.len();
         for name in self.dns_names.iter().rev() {
@@ -122,7 +123,7 @@ impl Contents<'_> {
     }
 }
 
-/// Key usage and basic constraints of a signing certificate.
+/// Key usage and basic constraints of a signing certificate (X509-19, X509-21, X509-30, X509-31).
 fn write_authority(writer: &mut DerWriter, path_len: Option<u8>) {
     let mark = writer.len();
     if let Some(path_len) = path_len {
@@ -211,7 +212,7 @@ const AUTHORITY_KEY_ID: [u8; 5] = [0x06, 0x03, 0x55, 0x1d, 0x23];
 
 /// The extensions that all leaves have in common.
 ///
-/// Key usage is `digitalSignature` alone: TLS 1.3 and every ECDHE suite ask for no more, RSA keys included (X509-33).
+/// Key usage is `digitalSignature` alone (X509-29, X509-32, X509-34): TLS 1.3 and every ECDHE suite ask for no more, RSA keys included (X509-33).
 /// Basic constraints are there, and empty, because AWS Roles Anywhere and others want to see that it is no authority.
 const LEAF: [u8; 61] = [
     // keyUsage, critical: bit 0 of one, 7 unused.

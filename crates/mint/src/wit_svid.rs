@@ -1,6 +1,6 @@
 //! WIT-SVIDs.
 //!
-//! Spec: WIT-SVID §2 to §4 (WIT-01 to WIT-31, as far as they bind issuers).
+//! Spec: WIT-SVID §2 to §4.
 
 use std::time::{Duration, SystemTime};
 
@@ -39,7 +39,7 @@ impl<'a> WitIssuer<'a> {
         if key_id.is_empty() {
             return Err(MintError::KeyId);
         }
-        // These three and no others (WIT-08).
+        // These three and no others (WIT-02, WIT-05, WIT-08).
         let signer = TokenSigner::new(key, "wit+jwt", Some(key_id))
             .ok_or_else(|| MintError::WitAlgorithm(key.algorithm()))?;
         Ok(Self {
@@ -140,6 +140,7 @@ impl WitSvidRequest<'_> {
         })
     }
 
+    /// The claims set, without an audience (WIT-10, WIT-11, WIT-17, WIT-22, WIT-26).
     fn claims(
         &self,
         proof_algorithm: JwsAlgorithm,

@@ -1,6 +1,6 @@
 //! X509-SVIDs.
 //!
-//! Spec: X509-SVID §2 to §4; RFC 5280 §4 (X509-01 to X509-49).
+//! Spec: X509-SVID §2 to §4; RFC 5280 §4.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -171,7 +171,7 @@ impl<'r> X509SvidRequest<'r> {
         self
     }
 
-    /// Signs it. `serial` comes from a generator that nobody can guess (X509-42).
+    /// Signs it. `serial` comes from a generator that nobody can guess (X509-42). The ID has a path (X509-09).
     ///
     /// # Errors
     ///

@@ -89,27 +89,38 @@ fn header_and_claims_are_those_of_the_profile_and_no_others() {
             .sign(jti, now())
             .unwrap()
             .token;
-        // JWT-01 +, JWT-02 −, JWT-03 +: three parts.
         let parts: Vec<&str> = token.split('.').collect();
-        assert_eq!(parts.len(), 3);
+        assert_eq!(parts.len(), 3, "JWT-01 +, JWT-02 −, JWT-03 +: three parts");
 
-        // JWT-04 +, JWT-09 +, JWT-11, JWT-12 +: `alg`, `kid`, `typ`, and nothing else.
+        let header = object(parts[0]);
+        assert_eq!(header["kid"], key_id, "JWT-09 +: the kid of the key");
+        assert_eq!(header["typ"], "JWT", "JWT-12 +/−: typ is JWT");
         assert_eq!(
-            object(parts[0]),
-            json!({ "alg": "ES256", "kid": key_id, "typ": "JWT" })
+            header,
+            json!({ "alg": "ES256", "kid": key_id, "typ": "JWT" }),
+            "JWT-04 +/−: three members and no others"
         );
 
-        // JWT-17 +, JWT-20 +, JWT-25 +, JWT-32 +, JWT-33 +, AMB-46: `aud` is an array, `iat` and `jti` are always there.
+        let claims = object(parts[1]);
+        assert_eq!(claims["sub"], ID, "JWT-17 +: the workload's ID");
+        assert_eq!(
+            claims["aud"],
+            json!(audiences),
+            "JWT-20 +, AMB-46 +: a list, be there one or more"
+        );
+        assert_eq!(claims["exp"], NOW + 300, "JWT-25 +: an end");
+        assert_eq!(claims["iat"], NOW, "JWT-32 +: the moment of issue");
+        assert_eq!(claims["jti"], jti, "JWT-33 +: a name of its own");
         let mut want = json!({
             "sub": ID, "aud": audiences, "exp": NOW + 300, "iat": NOW, "jti": jti,
         });
         if let Some(issuer) = issuer {
             want["iss"] = issuer.into();
         }
-        assert_eq!(object(parts[1]), want);
+        assert_eq!(claims, want);
 
-        // JWT-08 +: `r‖s`.
-        assert_eq!(Base64UrlUnpadded::decode_vec(parts[2]).unwrap().len(), 64);
+        let signature = Base64UrlUnpadded::decode_vec(parts[2]).unwrap();
+        assert_eq!(signature.len(), 64, "JWT-08 +: `r‖s`");
 
         // JWT-16 +, JWT-36 +: no member twice.
         for part in &parts[..2] {

@@ -37,10 +37,13 @@ fn header_and_claims_are_those_of_the_profile_and_no_others() {
             .sign("id", now())
             .unwrap();
         let (header, claims) = parts(&minted.token);
-        // WIT-02 +, WIT-05 +, WIT-06 +, WIT-08 −
+        assert_eq!(header["kid"], "k\"1", "WIT-02 +: the kid of the key");
+        assert_eq!(header["typ"], "wit+jwt", "WIT-05 +: typ");
+        assert_eq!(header["alg"], alg, "WIT-06 +: one of the nine");
         assert_eq!(
             header,
-            json!({ "alg": alg, "kid": "k\"1", "typ": "wit+jwt" })
+            json!({ "alg": alg, "kid": "k\"1", "typ": "wit+jwt" }),
+            "WIT-08 −: three members and no others"
         );
         let jwk = own.public_key().jwk();
         let mut cnf: Value = jwk
@@ -48,12 +51,25 @@ fn header_and_claims_are_those_of_the_profile_and_no_others() {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), json!(value)))
             .collect();
-        // WIT-12 +, WIT-13 +, WIT-31 +
         cnf["alg"] = json!(alg);
-        // WIT-10 +, WIT-11 +, WIT-15 +, WIT-17 +, WIT-22 +, WIT-24 +, WIT-26 −, WIT-30 +: and no `aud`, `nbf`, `iss`.
+        assert_eq!(
+            claims["cnf"],
+            json!({ "jwk": cnf }),
+            "WIT-11 +, WIT-12 +, WIT-13 +: the workload's public key, with its algorithm"
+        );
+        assert_eq!(claims["sub"], ID, "WIT-10 +: the workload's ID");
+        assert_eq!(
+            claims["exp"],
+            NOW + 3600,
+            "WIT-17 +, WIT-30 +: ends in an hour"
+        );
+        assert_eq!(claims["jti"], "id", "WIT-15 +: a name of its own");
+        assert_eq!(claims["iat"], NOW, "WIT-22 +: the moment of issue");
+        assert_eq!(claims.get("aud"), None, "WIT-26 +/−: no audience");
         assert_eq!(
             claims,
-            json!({ "sub": ID, "exp": NOW + 3600, "iat": NOW, "jti": "id", "cnf": { "jwk": cnf } })
+            json!({ "sub": ID, "exp": NOW + 3600, "iat": NOW, "jti": "id", "cnf": { "jwk": cnf } }),
+            "WIT-31 +/−: all that has to be there, and nothing else"
         );
         assert_eq!(
             (minted.issued_at, minted.expires_at),

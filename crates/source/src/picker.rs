@@ -1,4 +1,4 @@
-//! Which of several identities to use. Spec: Workload API §8 (WAPI-68 to WAPI-70).
+//! Which of several identities to use. Spec: Workload API §8.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -85,7 +85,7 @@ impl<S: OwnSvid> SvidPicker<S> {
         Self::With(Arc::new(pick))
     }
 
-    /// The SVID of `svids`, the default first, that is meant.
+    /// The SVID of `svids`, the default first, that is meant (WAPI-68, WAPI-69).
     ///
     /// # Errors
     ///

@@ -132,30 +132,48 @@ fn pickers_find_what_they_name_or_nothing() {
             .map(|svid| svid.id().path().to_owned())
     };
     let found = |path: &str| Ok(path.to_owned());
-    assert_eq!(pick(SvidPicker::First), found("/a"), "WAPI-70 +, WAPI-68 +");
+    assert_eq!(
+        pick(SvidPicker::First),
+        found("/a"),
+        "WAPI-70 +, WAPI-68 +: the default"
+    );
     assert_eq!(
         pick(SvidPicker::Id(authority.id("/b"))),
         found("/b"),
-        "WAPI-70 +"
+        "WAPI-70 +: by ID"
     );
     assert_eq!(
         pick(SvidPicker::Hint("three".into())),
         found("/c"),
-        "WAPI-70 +, WAPI-69 +"
+        "WAPI-69 +: by hint"
     );
     assert_eq!(
         pick(SvidPicker::with(|svids| svids.len().checked_sub(1))),
         found("/c"),
-        "WAPI-70 +"
+        "WAPI-70 +: by a choice of one's own"
     );
-    // WAPI-70 −: the default does not step in.
+    for hint in ["two", "One"] {
+        assert_eq!(
+            pick(SvidPicker::Hint(hint.into())),
+            Err(NoSuchSvid),
+            "WAPI-69 −: a hint that nobody has"
+        );
+    }
+    assert_eq!(
+        pick(SvidPicker::Hint("".into())),
+        found("/b"),
+        "WAPI-69 +: the one without a hint"
+    );
     for picker in [
         SvidPicker::Id(authority.id("/x")),
-        SvidPicker::Hint("two".into()),
         SvidPicker::with(|_| None),
         SvidPicker::with(|_| Some(3)),
     ] {
-        assert_eq!(pick(picker), Err(NoSuchSvid));
+        assert_eq!(
+            pick(picker),
+            Err(NoSuchSvid),
+            "WAPI-70 −: the default does not step in"
+        );
     }
     let empty = X509Context::new(vec![], BundleSet::new());
     assert!(empty.pick(&SvidPicker::First).is_err() && empty.default_svid().is_none());

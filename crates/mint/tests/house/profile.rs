@@ -28,42 +28,57 @@ pub(crate) fn check_leaf(der: &[u8], issuer: &[u8], id: &str, dns_names: &[&str]
     check_common(&leaf, der, &authority, key);
     let tbs = leaf.tbs_certificate();
 
-    // X509-01 +, X509-05 +: one URI, which is the ID; DNS names beside it.
     let names = subject_alt_names(&leaf);
-    assert_eq!(uris(&names), [id]);
-    assert_eq!(dns(&names), dns_names);
+    assert_eq!(uris(&names), [id], "X509-01 +/−: one URI, which is the ID");
+    assert_eq!(dns(&names), dns_names, "X509-05 +: DNS names beside it");
     assert_eq!(names.len(), 1 + dns_names.len());
-
-    // X509-09 +: the ID has a path.
-    assert!(id.strip_prefix("spiffe://").unwrap().contains('/'));
-
-    // X509-07 +, X509-08 +: an empty subject makes the names critical, and only that does.
+    assert!(
+        id.strip_prefix("spiffe://").unwrap().contains('/'),
+        "X509-09 +: the ID has a path"
+    );
     assert_eq!(
         is_critical(&leaf, SUBJECT_ALT_NAME),
-        Some(tbs.subject().is_empty())
+        Some(tbs.subject().is_empty()),
+        "X509-07 +/−: an empty subject makes the names critical, and only that does"
     );
 
-    // X509-18 +, X509-20 +, X509-22 −: no authority, FALSE not written, no path length.
     let (critical, basic): (bool, BasicConstraints) = tbs.get_extension().unwrap().unwrap();
-    assert!(critical && !basic.ca && basic.path_len_constraint.is_none());
+    assert!(critical && !basic.ca, "X509-18 −: no leaf is a CA");
+    assert_eq!(
+        basic.path_len_constraint, None,
+        "X509-22 −: no path length on a leaf"
+    );
     let raw = extension(&leaf, BASIC_CONSTRAINTS).unwrap();
     assert_eq!(
         raw.extn_value.as_bytes(),
         [0x30, 0x00],
-        "X509-20: DER leaves FALSE out"
+        "X509-20 +: DER leaves FALSE out"
     );
 
-    // X509-29 +, X509-32 +, X509-33 +, X509-34 −, X509-39 +: critical, digitalSignature and nothing else.
     let (critical, usage): (bool, KeyUsage) = tbs.get_extension().unwrap().unwrap();
-    assert!(critical);
-    assert!(usage.digital_signature() && usage.0.into_iter().count() == 1);
+    assert!(critical, "X509-29 +/−: key usage of a leaf is critical");
+    assert!(
+        usage.digital_signature(),
+        "X509-32 +/−: a leaf has digitalSignature"
+    );
+    assert!(
+        !usage.key_cert_sign() && !usage.crl_sign(),
+        "X509-34 +/−: a leaf signs neither certificates nor CRLs"
+    );
+    assert_eq!(
+        usage.0.into_iter().count(),
+        1,
+        "X509-33 +: nothing that is only allowed"
+    );
 
-    // X509-36 +, X509-37 +: both purposes, not critical.
     let (critical, purposes): (bool, ExtendedKeyUsage) = tbs.get_extension().unwrap().unwrap();
     assert!(!critical);
-    assert_eq!(purposes.0, [SERVER_AUTH, CLIENT_AUTH]);
+    assert_eq!(
+        purposes.0,
+        [SERVER_AUTH, CLIENT_AUTH],
+        "X509-36 +, X509-37 +: both purposes"
+    );
 
-    // X509-25 −: no name constraints on a leaf, and nothing else that nobody asked for.
     let want = [
         "2.5.29.14",
         KEY_USAGE,
@@ -74,12 +89,15 @@ pub(crate) fn check_leaf(der: &[u8], issuer: &[u8], id: &str, dns_names: &[&str]
     ];
     assert_eq!(
         extension_ids(&leaf),
-        BTreeSet::from(want.map(str::to_owned))
+        BTreeSet::from(want.map(str::to_owned)),
+        "X509-25 −: no name constraints on a leaf, and nothing else that nobody asked for"
     );
 
-    // X509-49 +: begins before the moment of issue, ends no later than its authority.
     let (own, above) = (tbs.validity(), authority.tbs_certificate().validity());
-    assert!(own.not_after.to_unix_duration() <= above.not_after.to_unix_duration());
+    assert!(
+        own.not_after.to_unix_duration() <= above.not_after.to_unix_duration(),
+        "X509-49 −: no leaf outlives its authority"
+    );
 }
 
 /// Checks every rule that binds the issuer of a signing certificate.
@@ -90,36 +108,51 @@ pub(crate) fn check_authority(der: &[u8], issuer: &[u8], trust_domain: &str, key
     check_common(&authority, der, &above, key);
     let tbs = authority.tbs_certificate();
 
-    // X509-12 +, X509-13 +, SVID-02 +, SVID-03 +, SVID-04 −: the one URI is the trust domain, without a path.
     let names = subject_alt_names(&authority);
-    assert_eq!(uris(&names), [format!("spiffe://{trust_domain}")]);
+    assert_eq!(
+        uris(&names),
+        [format!("spiffe://{trust_domain}")],
+        "X509-12 +/−, X509-13 +, SVID-02 +/−: the one URI is the trust domain, without a path"
+    );
     assert_eq!(names.len(), 1);
     assert_eq!(is_critical(&authority, SUBJECT_ALT_NAME), Some(false));
 
-    // X509-44 +
     assert!(
         !tbs.subject().is_empty(),
-        "a subject that others can name as issuer"
+        "X509-44 +: a subject that others can name as issuer"
     );
 
-    // X509-11 +, X509-18 +, X509-19 +
     let (critical, basic): (bool, BasicConstraints) = tbs.get_extension().unwrap().unwrap();
-    assert!(critical && basic.ca);
+    assert!(critical, "X509-19 +/−: basic constraints are critical");
+    assert!(basic.ca, "X509-11 +, X509-18 +: an authority is a CA");
 
-    // X509-29 +, X509-30 +, X509-31 +, X509-35 −: keyCertSign and cRLSign, nothing of a leaf's.
     let (critical, usage): (bool, KeyUsage) = tbs.get_extension().unwrap().unwrap();
     assert!(
-        critical && usage.key_cert_sign() && usage.crl_sign() && usage.0.into_iter().count() == 2
+        critical,
+        "X509-29 +/−: key usage of an authority is critical"
+    );
+    assert!(
+        usage.key_cert_sign(),
+        "X509-30 +/−: an authority has keyCertSign"
+    );
+    assert!(usage.crl_sign(), "X509-31 +: an authority has cRLSign");
+    assert_eq!(
+        usage.0.into_iter().count(),
+        2,
+        "X509-35 −: nothing of a leaf's"
     );
 
-    // X509-38 +: no extended key usage. X509-24 −: no name constraints by default.
     let mut want = BTreeSet::from(
         ["2.5.29.14", KEY_USAGE, SUBJECT_ALT_NAME, BASIC_CONSTRAINTS].map(str::to_owned),
     );
     if !self_signed {
         want.insert("2.5.29.35".to_owned());
     }
-    assert_eq!(extension_ids(&authority), want);
+    assert_eq!(
+        extension_ids(&authority),
+        want,
+        "X509-38 +, X509-24 −: neither extended key usage nor name constraints by default"
+    );
 }
 
 /// What holds for leaves and authorities alike.
@@ -133,65 +166,78 @@ fn check_common(certificate: &Certificate, der: &[u8], issuer: &Certificate, key
         der,
         "written again it is the same: DER"
     );
-    assert_eq!(tbs.version(), Version::V3, "X509-41");
+    assert_eq!(tbs.version(), Version::V3, "X509-41 +/−: version 3");
 
-    // X509-42 +: positive, at most 20 octets.
     let serial = tbs.serial_number().as_bytes();
     assert!(
         (1..=20).contains(&serial.len())
             && serial[0] < 0x80
-            && serial.iter().any(|byte| *byte != 0)
+            && serial.iter().any(|byte| *byte != 0),
+        "X509-42 +: a serial is positive and has at most 20 octets"
     );
 
-    // X509-44 +: byte-equal names.
     assert_eq!(
         tbs.issuer().to_der().unwrap(),
-        above.subject().to_der().unwrap()
+        above.subject().to_der().unwrap(),
+        "X509-44 +: byte-equal names"
     );
 
-    // X509-45 +, X509-47 +: the same identifier twice, as the RFCs write it.
-    assert_eq!(tbs.signature(), certificate.signature_algorithm());
+    assert_eq!(
+        tbs.signature(),
+        certificate.signature_algorithm(),
+        "X509-45 +: the same identifier twice"
+    );
     let algorithm = certificate.signature_algorithm();
     let has_null = algorithm
         .parameters
         .as_ref()
         .is_some_and(|any| any.is_null());
     let is_rsa = algorithm.oid.to_string().starts_with("1.2.840.113549.1.1.");
-    assert_eq!(has_null, is_rsa, "X509-47");
-    assert_eq!(algorithm.parameters.is_some(), is_rsa, "X509-47");
+    assert_eq!(has_null, is_rsa, "X509-47 +: NULL for RSA");
+    assert_eq!(
+        algorithm.parameters.is_some(),
+        is_rsa,
+        "X509-47 +: no parameters for ECDSA"
+    );
 
-    // X509-46 +: SKI always; AKI in the form of a key identifier on all that is not self-signed; neither critical.
     let (critical, subject_key): (bool, SubjectKeyIdentifier) =
         tbs.get_extension().unwrap().unwrap();
-    assert!(!critical && subject_key.0.as_bytes() == key.key_identifier());
+    assert!(
+        !critical && subject_key.0.as_bytes() == key.key_identifier(),
+        "X509-46 +/−: a subject key identifier everywhere"
+    );
     let authority_key = tbs.get_extension::<AuthorityKeyIdentifier>().unwrap();
     match (self_signed, authority_key) {
         (true, None) => {}
         (false, Some((false, authority_key))) => {
             let (_, above): (bool, SubjectKeyIdentifier) = above.get_extension().unwrap().unwrap();
-            assert_eq!(authority_key.key_identifier, Some(above.0));
+            assert_eq!(
+                authority_key.key_identifier,
+                Some(above.0),
+                "X509-46 +: that of the issuer's key"
+            );
             assert!(authority_key.authority_cert_issuer.is_none());
             assert!(authority_key.authority_cert_serial_number.is_none());
         }
-        (_, other) => panic!("{other:?}"),
+        (_, other) => panic!("X509-46 −: {other:?}"),
     }
 
-    // X509-06 +: no extension twice, and at least one name in the SAN.
     assert_eq!(
         extension_ids(certificate).len(),
-        tbs.extensions().unwrap().len()
+        tbs.extensions().unwrap().len(),
+        "X509-06 +: no extension twice"
     );
 
-    // SVID-07 +: the key is the one that was asked for.
     assert_eq!(
         tbs.subject_public_key_info().to_der().unwrap(),
-        key.spki_der()
+        key.spki_der(),
+        "SVID-07 +: the key that was asked for, in the signed portion"
     );
 
     check_signature(certificate, issuer);
 }
 
-/// X509-52 +: what is signed is verified by the issuer's key.
+/// Checks that what is signed is verified by the issuer's key.
 fn check_signature(certificate: &Certificate, issuer: &Certificate) {
     let key = issuer.tbs_certificate().subject_public_key_info();
     let content = |identifier: &[u8]| identifier[2..].to_vec();
@@ -207,7 +253,7 @@ fn check_signature(certificate: &Certificate, issuer: &Certificate) {
             &certificate.tbs_certificate().to_der().unwrap(),
             certificate.signature().raw_bytes(),
         )
-        .unwrap();
+        .expect("X509-52 +: the issuer's key verifies what is signed");
 }
 
 pub(crate) fn subject_alt_names(certificate: &Certificate) -> Vec<GeneralName> {
