@@ -66,11 +66,7 @@ async fn gets_and_watches_x509_svids() {
         "WEP-03 +"
     );
     let context = within(client.fetch_x509_context()).await.unwrap();
-    assert_eq!(
-        context.default_svid().unwrap().hint(),
-        Some("main"),
-        "WAPI-69 +"
-    );
+    assert_eq!(context.default_svid().unwrap().hint(), Some("main"));
 
     let mut contexts = client.stream_x509_contexts().await.unwrap();
     let first = within(contexts.next()).await.unwrap().unwrap();

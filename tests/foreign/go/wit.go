@@ -17,10 +17,10 @@ import (
 
 // The checks of an agent that was built with the WIT-SVID profile and has it on.
 var witChecks = []check{
-	{"WIT: one token for each identity, with its key (WAPI-61, WAPI-62, WAPI-63)", witSVIDs},
-	{"WIT: the token of the identity asked for, and of no other (WAPI-60, WAPI-64)", witSVIDOfOne},
-	{"WIT: bundles verify tokens, of the own trust domain (WAPI-65, WAPI-66, WIT-41)", witBundles},
-	{"WIT: keys for WIT-SVIDs are not among those for JWT-SVIDs (WAPI-48, WIT-44)", witKeysApart},
+	{"WIT: one token for each identity, with its key (WAPI-61 +/−, WAPI-62 +)", witSVIDs},
+	{"WIT: the token of the identity asked for, and of no other (WAPI-60 +, WAPI-64 −)", witSVIDOfOne},
+	{"WIT: bundles verify tokens, of the own trust domain (WAPI-65 +, WAPI-66 +, WIT-41 +)", witBundles},
+	{"WIT: keys for WIT-SVIDs are not among those for JWT-SVIDs (WAPI-48 −, WIT-44 +)", witKeysApart},
 }
 
 func witSVIDs(ctx context.Context, client *workloadapi.Client) error {

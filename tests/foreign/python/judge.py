@@ -29,7 +29,7 @@ JUDGE, SECOND, ROTATES = (SpiffeId(f"spiffe://foreign.test/{name}") for name in 
 
 
 def x509_svids():
-    """X.509: every identity of the caller, in the order of the configuration (WAPI-22, WAPI-68)"""
+    """X.509: every identity of the caller, in the order of the configuration (WAPI-22 +, WAPI-68 +)"""
     with WorkloadApiClient() as client:
         got = [svid.spiffe_id for svid in client.fetch_x509_svids()]
         assert got == [JUDGE, SECOND, ROTATES], got
@@ -37,7 +37,7 @@ def x509_svids():
 
 
 def x509_bundles():
-    """X.509: own and federated bundles; the own one verifies by name and signature (WAPI-26, WAPI-36)"""
+    """X.509: own and federated bundles; the own one verifies by name and signature (WAPI-26 +, WAPI-36 +)"""
     with WorkloadApiClient() as client:
         bundles = client.fetch_x509_bundles()
         own = bundles.get_bundle_for_trust_domain(DOMAIN)
@@ -52,7 +52,7 @@ def x509_bundles():
 
 
 def x509_context():
-    """X.509: context of SVIDs and bundles together (WAPI-10, WAPI-21)"""
+    """X.509: context of SVIDs and bundles together (WAPI-21 +)"""
     with WorkloadApiClient() as client:
         context = client.fetch_x509_context()
         assert context.default_svid.spiffe_id == JUDGE
@@ -60,7 +60,7 @@ def x509_context():
 
 
 def jwt_svids():
-    """JWT: one token for each identity; bundles verify them for their audience alone (WAPI-42, WAPI-47, JWT-22)"""
+    """JWT: one token for each identity; bundles verify them for their audience alone (WAPI-42 +/−, WAPI-47 +, JWT-22 −)"""
     with WorkloadApiClient() as client:
         svids = client.fetch_jwt_svids({"first", "other"})
         assert [svid.spiffe_id for svid in svids] == [JUDGE, SECOND, ROTATES], svids
@@ -74,14 +74,14 @@ def jwt_svids():
 
 
 def jwt_of_one():
-    """JWT: a token of the identity asked for, and of no other (WAPI-41, WAPI-45)"""
+    """JWT: a token of the identity asked for, and of no other (WAPI-41 +, WAPI-45 +)"""
     with WorkloadApiClient() as client:
         assert client.fetch_jwt_svid({"a"}, SECOND).spiffe_id == SECOND
         refused(lambda: client.fetch_jwt_svid({"a"}, SpiffeId("spiffe://foreign.test/nobody")), "PERMISSION_DENIED")
 
 
 def validate():
-    """JWT: the agent validates tokens (WAPI-52, WAPI-55)"""
+    """JWT: the agent validates tokens (WAPI-52 +, WAPI-55 +)"""
     with WorkloadApiClient() as client:
         token = client.fetch_jwt_svid({"a"}).token
         assert client.validate_jwt_svid(token, "a").spiffe_id == JUDGE
@@ -92,7 +92,7 @@ def validate():
 
 
 def pyjwt():
-    """JWT: a library of others verifies the token with the key set as served, by its kid (JWT-09, WAPI-46, WAPI-48)"""
+    """JWT: a library of others verifies the token with the key set as served, by its kid (JWT-09 +, WAPI-46 +, WAPI-48 +)"""
     with WorkloadApiClient() as client:
         token = client.fetch_jwt_svid({"a"}).token
         response = next(client._spiffe_workload_api_stub.FetchJWTBundles(_messages().JWTBundlesRequest()))
@@ -108,7 +108,7 @@ def pyjwt():
 
 
 def rotation():
-    """rotation: a watcher gets new certificates before the old ones expire (WAPI-11, X509-53)"""
+    """rotation: a watcher gets new certificates before the old ones expire (WAPI-11 +)"""
     seen, faults, enough = [], [], threading.Event()
 
     def update(context):
@@ -130,7 +130,7 @@ def rotation():
 
 
 def sources():
-    """sources: X509Source and JwtSource are ready at once and follow (WAPI-07, WAPI-12)"""
+    """sources: X509Source and JwtSource are ready at once and follow (WAPI-07 +, WAPI-12 +)"""
     with X509Source(timeout_in_seconds=10) as source:
         first, changed = source.get_x509_context(), threading.Event()
         assert source.svid.spiffe_id == JUDGE

@@ -198,14 +198,15 @@ fn a_broken_certificate_names_the_rule_that_it_breaks() {
         ),
         (Some("X509-68"), "nothing", vec![]),
     ] {
+        let title = format!("{rule:?} −: {what}");
         let said = files.say(&files.write("svid.der", &der), &[]);
-        assert_verdict(&said, i32::from(rule.is_some()), rule, what);
+        assert_verdict(&said, i32::from(rule.is_some()), rule, &title);
         if rule.is_none_or(|rule| !["X509-51", "X509-68"].contains(&rule)) {
             let text: String = plastron_bundle::certificate::certificates(&der)
                 .map(|certificate| pem::certificate(certificate.unwrap().der()))
                 .collect();
             let said = files.say(&files.write("svid.pem", text), &[]);
-            assert_verdict(&said, i32::from(rule.is_some()), rule, what);
+            assert_verdict(&said, i32::from(rule.is_some()), rule, &title);
         }
     }
 }
@@ -299,8 +300,9 @@ fn a_broken_token_names_the_rule_that_it_breaks() {
         ),
     ] {
         let file = files.write("token", token);
+        let title = format!("{rule:?} −: {what}");
         let said = files.say(&file, &["--audience", "nobody", "--audience", "payments"]);
-        assert_verdict(&said, i32::from(rule.is_some()), rule, what);
+        assert_verdict(&said, i32::from(rule.is_some()), rule, &title);
     }
 }
 
@@ -594,8 +596,9 @@ fn a_chain_of_others_is_judged_with_its_intermediates_in_any_form() {
             b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".to_vec(),
         ),
     ] {
+        let title = format!("{rule:?} −: {what}");
         let said = files.say(&files.write("chain", content), &["--bundle", &bundle]);
-        assert_verdict(&said, i32::from(rule.is_some()), rule, what);
+        assert_verdict(&said, i32::from(rule.is_some()), rule, &title);
     }
     let people = say(&[
         "svid",

@@ -115,7 +115,11 @@ pub(crate) fn cases(
 
 /// `{rule} −` or `{rule} +` at the start of a message: the sign of the rows above.
 fn table_sign(fragment: &Fragment) -> Option<Sign> {
-    Sign::strip(fragment.text.strip_prefix("{rule} ")?).map(|(sign, _)| sign)
+    let placeholders = ["{rule} ", "{rule:?} "];
+    let rest = placeholders
+        .iter()
+        .find_map(|name| fragment.text.strip_prefix(name))?;
+    Sign::strip(rest).map(|(sign, _)| sign)
 }
 
 /// The rules of a string that consists of them.
