@@ -1,6 +1,6 @@
 //! The nine signature algorithms of JWT-SVID.
 //!
-//! Spec: JWT-SVID §2.1; RFC 7518 §3 (JWT-05 to JWT-08).
+//! Spec: JWT-SVID §2.1; RFC 7518 §3.
 
 use std::fmt;
 use std::str::FromStr;
@@ -93,7 +93,7 @@ impl JwsAlgorithm {
     }
 
     /// Turns a signature in X.509 form, as [`SigningKey::sign`](crate::SigningKey::sign) makes it, into that of JWS:
-    /// ECDSA becomes `r‖s` at full width, RSA stays as it is.
+    /// ECDSA becomes `r‖s` at full width (JWT-08), RSA stays as it is.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ impl fmt::Display for JwsAlgorithm {
 impl FromStr for JwsAlgorithm {
     type Err = UnknownJwsAlgorithm;
 
-    /// Case-sensitive, as `alg` is (JWT-06).
+    /// One of the nine, case-sensitive as `alg` is (JWT-05, JWT-06).
     fn from_str(alg: &str) -> Result<Self, UnknownJwsAlgorithm> {
         Self::ALL
             .into_iter()

@@ -114,7 +114,7 @@ impl<'a> WitVerifier<'a> {
     /// The first rule broken, of the token's or of the proof's. Both are the peer's: no input panics, or costs more than
     /// its length allows and two signatures.
     ///
-    /// Spec: WIT-SVID §4, §5 (WIT-01 to WIT-41); draft-ietf-wimse-wpt §2 (WIT-52).
+    /// Spec: WIT-SVID §4, §5 (WIT-33, WIT-34); draft-ietf-wimse-wpt §2 (WIT-52).
     pub fn verify(
         &self,
         token: &str,
@@ -151,7 +151,7 @@ impl<'a> WitVerifier<'a> {
     ///
     /// The first rule broken.
     ///
-    /// Spec: WIT-SVID §4 (WIT-01 to WIT-29, WIT-41).
+    /// Spec: WIT-SVID §4 (WIT-01, WIT-07, WIT-41).
     pub fn check(
         &self,
         token: &str,

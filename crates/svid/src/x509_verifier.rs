@@ -88,7 +88,7 @@ impl<'a> X509Verifier<'a> {
 
     /// Accepts a leaf without any key usage extension, as go-spiffe does from peers.
     ///
-    /// Issuers must set it (X509-29); this is for those that do not (AMB-10). One that is there still has to be right.
+    /// Issuers must set it; this is for those that do not (AMB-10). One that is there still has to be right.
     #[must_use]
     pub fn allow_missing_key_usage(mut self) -> Self {
         self.key_usage = KeyUsageRule::MayBeMissing;
@@ -104,7 +104,7 @@ impl<'a> X509Verifier<'a> {
     ///
     /// The first rule broken. `chain` is the peer's: no input panics, or costs more than the limits of this module allow.
     ///
-    /// Spec: X509-SVID §5 (X509-51 to X509-70).
+    /// Spec: X509-SVID §5 (X509-51, X509-66 to X509-68).
     pub fn verify<'c>(
         &self,
         chain: &[&'c [u8]],

@@ -1,7 +1,7 @@
 //! The three parts of a compact JWS.
 //!
 //! Each is base64url without padding; one text stands for one sequence of bytes, so that a token cannot be varied. Spec: RFC
-//! 7515 §3.1, §5.2 (JWT-01 to JWT-03, JWT-16).
+//! 7515 §3.1, §5.2.
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use plastron_bundle::JsonError;
@@ -23,7 +23,7 @@ pub(crate) struct Compact<'t> {
 }
 
 impl<'t> Compact<'t> {
-    /// Splits a token of at most `most` bytes.
+    /// Splits a token of at most `most` bytes (JWT-01 to JWT-03).
     pub(crate) fn split(token: &'t str, most: usize) -> Result<Self, Fault> {
         if token.len() > most {
             return Err(Fault::TooLong { len: token.len() });
@@ -68,6 +68,7 @@ pub(crate) struct Decoded<const N: usize> {
 }
 
 impl<const N: usize> Decoded<N> {
+    /// Base64url without padding, line breaks or bits left over (JWT-16).
     fn new(base64: &str, part: &'static str) -> Result<Self, Fault> {
         let mut bytes = [0; N];
         let len = Base64UrlUnpadded::decode(base64, &mut bytes)

@@ -15,7 +15,7 @@ pub(crate) enum KeyUsageRule {
 
 /// Checks all rules on the leaf that need neither time nor trust, and returns its SPIFFE ID.
 ///
-/// URIs are counted before any is looked at (X509-02). Spec: X509-SVID §4.3, §5.2 (X509-29, X509-62 to X509-65).
+/// URIs are counted before any is looked at (X509-02). Spec: X509-SVID §4.3, §5.2 (X509-62 to X509-65).
 #[inline]
 pub(crate) fn check_leaf<'c>(
     leaf: &Certificate<'c>,

@@ -2,7 +2,7 @@
 //!
 //! Constraints on URIs, DNS names, IP addresses and, where they permit, distinguished names are honoured. A constraint of
 //! another type refuses every name of that type, since one that is not understood must not be passed over. Spec: RFC 5280
-//! §4.2.1.10, X509-SVID §4.2 (X509-26 to X509-28).
+//! §4.2.1.10, X509-SVID §4.2.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -46,6 +46,7 @@ pub(super) fn check(
     Ok(())
 }
 
+/// By the type of the name (X509-26, X509-28).
 fn check_name(
     constraints: &NameConstraints<'_>,
     name: GeneralName<'_>,
@@ -137,7 +138,7 @@ fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
     bytes.iter().position(|byte| *byte == wanted)
 }
 
-/// Four groups of digits, whether or not each stays below 256.
+/// Four groups of digits, whether or not each stays below 256 (X509-27).
 fn looks_like_ipv4(host: &[u8]) -> bool {
     let mut groups = 0;
     host.split(|byte| *byte == b'.').all(|group| {
