@@ -154,20 +154,20 @@ async fn entries_that_come_and_go_reach_open_streams() {
         .iter()
         .map(|svid| svid.spiffe_id.as_str())
         .collect();
-    // WAPI-68 +: the default identity stays first. WAPI-10 +: the message is the whole state.
     assert_eq!(
         ids,
-        ["spiffe://example.org/cart", "spiffe://example.org/bank"]
+        ["spiffe://example.org/cart", "spiffe://example.org/bank"],
+        "WAPI-10 +/−, WAPI-68 +: the whole state, with the default identity first"
     );
     assert_eq!(
         second.svids[0].x509_svid, first.svids[0].x509_svid,
         "what did not change is not signed anew"
     );
     assert_eq!(agent.replace([]).await, 1);
-    // WAPI-19 +: an entitlement that is gone ends the stream.
     assert_eq!(
         next(&mut stream).await.unwrap_err().code(),
-        Code::PermissionDenied
+        Code::PermissionDenied,
+        "WAPI-19 +, WAPI-22 −: an entitlement that is gone ends the stream, and no empty list is sent"
     );
 }
 

@@ -89,13 +89,17 @@ async fn both_calls_are_unimplemented_while_the_profile_is_off() {
     let mut client = agent.client().await;
     for spiffe_id in ["", "spiffe://example.org/cart", "no ID"] {
         let refused = client.fetch_witsvid(asking(spiffe_id)).await.unwrap_err();
-        assert_eq!(refused.code(), Code::Unimplemented, "WAPI-58 +, STAB-03 −");
+        assert_eq!(
+            refused.code(),
+            Code::Unimplemented,
+            "WAPI-03 +, WAPI-58 +/−, STAB-03 −: tokens"
+        );
     }
     let refused = client.fetch_wit_bundles(WitBundlesRequest {}).await;
     assert_eq!(
         refused.unwrap_err().code(),
         Code::Unimplemented,
-        "WAPI-58 +"
+        "WAPI-58 +/−: bundles"
     );
     let rotation = operator::RotateAuthorityRequest {
         kind: operator::AuthorityKind::Wit.into(),

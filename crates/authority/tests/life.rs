@@ -62,21 +62,24 @@ fn the_first_poll_makes_both_keys_and_lets_them_sign() {
         "{done:?}"
     );
     let bundle = authority.bundle();
-    // SVID-01 +: a new trust domain comes with an authority.
     assert_eq!(
         (
             bundle.x509_authorities().len(),
             bundle.jwt_authorities().len()
         ),
-        (1, 1)
+        (1, 1),
+        "SVID-01 +/−: a new trust domain comes with an authority"
     );
     let (x509, jwt) = (authority.x509_key().unwrap(), authority.jwt_key().unwrap());
-    // BUNDLE-03 +: different keys for different SVID types.
-    assert_ne!(x509.key.private.public_key(), jwt.key.private.public_key());
-    // SVID-02 +, SVID-03 +, SVID-04 +: the authority is an SVID of its domain, without a path.
+    assert_ne!(
+        x509.key.private.public_key(),
+        jwt.key.private.public_key(),
+        "BUNDLE-03 +: different keys for different SVID types"
+    );
     assert_eq!(
         x509.key.authority.certificate().uri_san(),
-        Some(&b"spiffe://example.org"[..])
+        Some(&b"spiffe://example.org"[..]),
+        "SVID-02 +, SVID-03 +, SVID-04 +: the authority is an SVID of its domain, without a path"
     );
     assert_eq!(
         authority.poll(start(), &AwsLc).unwrap(),

@@ -72,8 +72,11 @@ fn they_are_replaced_as_others_are_and_under_new_names() {
     assert_eq!(authority.bundle().wit_authorities().len(), 2);
     assert_eq!(authority.wit_key().unwrap().id, first, "published first");
     authority.poll(start() + DAY / 6 * 5, &AwsLc).unwrap();
-    // WIT-04 +
-    assert_ne!(authority.wit_key().unwrap().id, first);
+    assert_ne!(
+        authority.wit_key().unwrap().id,
+        first,
+        "WIT-04 +/−: a new key has a new name"
+    );
     let done = authority.poll(start() + DAY, &AwsLc).unwrap();
     let retired = Done::Retired {
         kind: Kind::Wit,

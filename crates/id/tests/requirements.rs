@@ -333,23 +333,39 @@ fn an_id_has_at_most_2048_bytes_scheme_included() {
     // ID-29: 9 bytes of scheme leave 2039 for name and path.
     let longest = format!("/{}", "a".repeat(2039 - 3));
     let longer = format!("{longest}a");
-    // ID-27 +, ID-28 +, ID-29 +, ID-30 +
     let built = SpiffeId::new(td.as_ref(), &longest).unwrap();
-    assert_eq!(built.as_str().len(), MAX_SPIFFE_ID_LEN);
-    assert_eq!(parse(built.as_str()), Ok(built.clone()));
-    // ID-28 −
+    assert_eq!(
+        built.as_str().len(),
+        MAX_SPIFFE_ID_LEN,
+        "ID-28 +, ID-29 +: 2048 bytes are built"
+    );
+    assert_eq!(
+        parse(built.as_str()),
+        Ok(built.clone()),
+        "ID-27 +/−, ID-30 +: 2048 bytes come back whole"
+    );
     let too_long = TooLong { len: 2049 };
-    assert_eq!(SpiffeId::new(td.as_ref(), &longer), Err(too_long));
+    assert_eq!(
+        SpiffeId::new(td.as_ref(), &longer),
+        Err(too_long),
+        "ID-28 −: 2049 bytes are not built"
+    );
     assert_eq!(
         SpiffeId::from_segments(td.as_ref(), &[&longer[1..]]),
         Err(too_long)
     );
     assert_eq!(built.join("a"), Err(TooLong { len: 2050 }));
-    // ID-29 −, ID-30 −
-    assert_eq!(parse(&format!("spiffe://td{longer}")), Err(too_long));
-    // ID-30 −: the length is looked at before anything else.
+    assert_eq!(
+        parse(&format!("spiffe://td{longer}")),
+        Err(too_long),
+        "ID-29 −, ID-30 −: 2049 bytes are not read"
+    );
     let mebibyte = "ñ".repeat(1 << 19);
-    assert_eq!(parse(&mebibyte), Err(TooLong { len: 1 << 20 }));
+    assert_eq!(
+        parse(&mebibyte),
+        Err(TooLong { len: 1 << 20 }),
+        "ID-30 −: the length is looked at before anything else"
+    );
     assert_eq!(
         SpiffeId::parse_folding_case(&mebibyte),
         Err(TooLong { len: 1 << 20 })

@@ -67,6 +67,16 @@ fn header_and_claims_are_those_of_the_profile_and_no_others() {
         assert_eq!(claims["iat"], NOW, "WIT-22 +: the moment of issue");
         assert_eq!(claims.get("aud"), None, "WIT-26 +/−: no audience");
         assert_eq!(
+            claims.get("iss"),
+            None,
+            "WIT-24 +, WIT-25 +: no issuer that OpenID Connect could look for"
+        );
+        assert_eq!(
+            claims.get("nbf"),
+            None,
+            "WIT-19 +: valid from the moment of issue on"
+        );
+        assert_eq!(
             claims,
             json!({ "sub": ID, "exp": NOW + 3600, "iat": NOW, "jti": "id", "cnf": { "jwk": cnf } }),
             "WIT-31 +/−: all that has to be there, and nothing else"

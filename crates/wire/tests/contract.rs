@@ -81,7 +81,7 @@ fn the_workload_api_has_these_calls_and_fields_and_no_others() {
     assert_eq!(
         methods,
         lines(METHODS),
-        "WAPI-04 −, WAPI-21, WAPI-39, WAPI-60"
+        "WAPI-04 +/−, WEP-23 −, WAPI-21 +, WAPI-39 +, WAPI-60 +: the methods of the standard"
     );
 
     let fields: BTreeSet<_> = file
@@ -92,7 +92,7 @@ fn the_workload_api_has_these_calls_and_fields_and_no_others() {
     assert_eq!(
         fields,
         lines(FIELDS),
-        "WAPI-04 −, WAPI-46, WAPI-62, WAPI-65"
+        "WAPI-04 +/−, WAPI-46 +, WAPI-62 +, WAPI-65 +: the fields of the standard"
     );
 }
 

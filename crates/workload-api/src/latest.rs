@@ -73,7 +73,11 @@ mod tests {
     fn tells_the_state_at_once_and_then_only_the_newest() {
         let (sender, receiver) = watch::channel(Ok(message("a")));
         let mut latest = Latest::new(receiver);
-        assert_eq!(now(&mut latest), Poll::Ready(Ok(message("a"))), "WAPI-12 +");
+        assert_eq!(
+            now(&mut latest),
+            Poll::Ready(Ok(message("a"))),
+            "WAPI-12 +/−: at once"
+        );
         assert_eq!(now(&mut latest), Poll::Pending, "WAPI-11 −");
         sender.send_replace(Ok(message("b"))).expect("a message");
         sender.send_replace(Ok(message("c"))).expect("a message");

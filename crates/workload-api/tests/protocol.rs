@@ -25,7 +25,10 @@ async fn all_five_calls_answer_a_client_of_tonic() {
         .unwrap()
         .into_inner();
     let first = svids.message().await.unwrap().unwrap();
-    assert_eq!(first.svids[0].spiffe_id, "a", "WAPI-12 +, WAPI-21 +");
+    assert_eq!(
+        first.svids[0].spiffe_id, "a",
+        "WAPI-12 +, WAPI-21 +, WEP-07 +: with the header"
+    );
     served.publish(x509("b", 100));
     let second = svids.message().await.unwrap().unwrap();
     assert_eq!(
@@ -195,7 +198,10 @@ async fn what_is_not_grpc_gets_an_http_status() {
             .body(())
             .unwrap();
         let response = within(raw.call(request, EMPTY)).await.unwrap();
-        assert_eq!(response.head.status, want, "{method} {content_type}");
+        assert_eq!(
+            response.head.status, want,
+            "WEP-03 +/−: gRPC and nothing else: {method} {content_type}"
+        );
     }
 }
 

@@ -100,7 +100,11 @@ async fn a_service_of_ones_own_needs_the_security_header_too() {
     let served = with_agent();
     let mut client = AgentClient::new(served.channel().await);
     let refused = client.get_status(GetStatusRequest {}).await.unwrap_err();
-    assert_eq!(refused.code(), Code::InvalidArgument, "WEP-08, AMB-33");
+    assert_eq!(
+        refused.code(),
+        Code::InvalidArgument,
+        "WEP-08 +, AMB-33 +: an operator's call without the header"
+    );
 }
 
 #[tokio::test]

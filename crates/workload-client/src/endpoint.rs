@@ -210,7 +210,7 @@ mod tests {
         let tcp = |address: &str| Ok(Endpoint::Tcp(address.parse().unwrap()));
         for (rule, uri, want) in [
             (
-                "WEP-13 +",
+                "WEP-12 +, WEP-13 +",
                 "unix:///run/agent.sock",
                 unix("/run/agent.sock"),
             ),
@@ -237,7 +237,11 @@ mod tests {
             ("RS-01 −", "unix:///p%2", Err(Character)),
             ("RS-01 −", "unix:///p%+f", Err(Character)),
             ("RS-01 −", " unix:///p", Err(Scheme)),
-            ("WEP-14 +", "tcp://127.0.0.1:8000", tcp("127.0.0.1:8000")),
+            (
+                "WEP-12 +, WEP-14 +",
+                "tcp://127.0.0.1:8000",
+                tcp("127.0.0.1:8000"),
+            ),
             ("WEP-14 +", "tcp://[::1]:8000", tcp("[::1]:8000")),
             ("WEP-14 +", "tcp://127.0.0.1:65535", tcp("127.0.0.1:65535")),
             ("WEP-14 −", "tcp://localhost:1", Err(Address)),

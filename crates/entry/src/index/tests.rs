@@ -127,7 +127,6 @@ fn of_equal_hints_the_first_stays() {
             .map(|&(path, hint)| (path.to_owned(), hint.to_owned()))
             .collect()
     };
-    // WAPI-28 +, WAPI-44 +: unique, and no identity is lost. WAPI-29: empty hints are not equal hints.
     let expected = [
         ("first", "a"),
         ("second", ""),
@@ -135,9 +134,16 @@ fn of_equal_hints_the_first_stays() {
         ("none", ""),
         ("none-too", ""),
     ];
-    assert_eq!(hints("unix:uid:1", 5), pairs(&expected));
-    // WAPI-28 −: one that is not in the message takes nothing away.
-    assert_eq!(hints("unix:uid:2", 5), pairs(&[("of-another-caller", "b")]));
+    assert_eq!(
+        hints("unix:uid:1", 5),
+        pairs(&expected),
+        "WAPI-28 +/−, WAPI-44 +/−: the second of two equal hints is left out, and no identity"
+    );
+    assert_eq!(
+        hints("unix:uid:2", 5),
+        pairs(&[("of-another-caller", "b")]),
+        "WAPI-28 +: what is not in the message takes no hint away"
+    );
     assert_eq!(
         hints("unix:uid:1", 4)[..2],
         pairs(&[("expired", "a"), ("first", "")])

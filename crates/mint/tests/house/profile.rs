@@ -68,7 +68,7 @@ pub(crate) fn check_leaf(der: &[u8], issuer: &[u8], id: &str, dns_names: &[&str]
     assert_eq!(
         usage.0.into_iter().count(),
         1,
-        "X509-33 +: nothing that is only allowed"
+        "X509-33 +, X509-39 +: nothing that is only allowed"
     );
 
     let (critical, purposes): (bool, ExtendedKeyUsage) = tbs.get_extension().unwrap().unwrap();

@@ -262,7 +262,11 @@ fn gives_claims_as_they_were_signed() {
         .verify(&with_claims(&claims), &[AUDIENCE], &bundle(), at(NOW))
         .unwrap();
     assert_eq!(svid.claims_json(), claims);
-    assert_eq!(svid.claims()["groups"][0], "a", "JWT-34 +, WAPI-53 +");
+    assert_eq!(
+        svid.claims()["groups"][0],
+        "a",
+        "JWT-34 +, SVID-10 +, WAPI-53 +: claims that nobody knows are kept"
+    );
     assert_eq!(svid.expires_at(), at(NOW + 300));
     assert_eq!(svid.issued_at(), Some(at(NOW)), "JWT-31 +");
     let text = format!("{svid:?}");

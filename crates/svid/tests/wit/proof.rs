@@ -58,7 +58,7 @@ fn a_token_alone_is_nothing() {
     assert_eq!(
         judge(&token, &proof),
         ok(),
-        "WIT-33 +, WIT-34 +: with a proof"
+        "WIT-33 +, WIT-34 +, WIT-36 +: with a Workload Proof Token"
     );
     let svid = verify_with(verifier(), &token, &proof).unwrap();
     assert!(svid.proof_id().is_some(), "WIT-51 +, WIT-52 +: its jti");

@@ -204,7 +204,7 @@ fn an_authority_is_held_to_its_certificate() {
             path_error(PathError::UnknownIssuer),
         ),
         (
-            "X509-52 −",
+            "ID-15 −, X509-52 −",
             "another key",
             RawCertificate::authority("root", "root", KEYS.other_root.public_key()),
             path_error(PathError::Signature),

@@ -54,14 +54,14 @@ fn a_good_answer_becomes_svids_and_bundles() {
         .iter()
         .map(|svid| svid.id().path())
         .collect();
-    assert_eq!(paths, ["/a", "/b", "/d"], "WAPI-29, WAPI-68 +");
+    assert_eq!(paths, ["/a", "/b", "/d"], "WAPI-29 +, WAPI-68 +");
     assert_eq!(context.default_svid().unwrap().hint(), "main");
     assert_eq!(context.bundles().len(), 3, "AMB-36 +, AMB-42 +");
     let partner = foreign.trust_domain().as_ref();
     assert_eq!(
         context.x509_authorities(partner).unwrap().len(),
         1,
-        "WAPI-18"
+        "WAPI-18 +, WAPI-34 +: by its trust domain"
     );
     assert!(
         context
@@ -69,7 +69,7 @@ fn a_good_answer_becomes_svids_and_bundles() {
             .jwt_authorities(partner)
             .unwrap()
             .is_empty(),
-        "WAPI-34 −"
+        "WAPI-34 −: no authorities for JWT"
     );
 
     answer.federated_bundles.clear();
@@ -77,7 +77,7 @@ fn a_good_answer_becomes_svids_and_bundles() {
     assert_eq!(
         context.x509_authorities(partner),
         None,
-        "WAPI-14 +, WAPI-15 +"
+        "WAPI-14 +/−, WAPI-15 +: what is not there any more is dropped"
     );
 }
 
