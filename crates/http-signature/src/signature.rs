@@ -1,6 +1,7 @@
 //! The signature of a request that was received.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::base::signature_base;
 use crate::parameters::{is_of_profile, wants_signed_response};
@@ -14,7 +15,7 @@ pub const MAX_SIGNATURE_FIELD_LEN: usize = 8 * 1024;
 ///
 /// It covers what it must, its digest is of the body, and its parameters are those of the profile. Whether it is under the
 /// right key, in time and for its receiver, nobody has looked at.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct HttpSignature {
     /// What it says of itself.
@@ -58,6 +59,16 @@ impl HttpSignature {
             base,
             signature,
         })
+    }
+}
+
+/// Tokens of others are in what was signed: `Debug` does not show it.
+impl fmt::Debug for HttpSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSignature")
+            .field("parameters", &self.parameters)
+            .field("wants_signed_response", &self.wants_signed_response)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,7 @@
 //! A request that is about to be signed.
 
+use std::fmt;
+
 use base64ct::{Base64, Encoding as _};
 
 use crate::base::signature_base;
@@ -9,7 +11,7 @@ use crate::{HttpRequest, HttpSignatureError as Error, SignatureParameters, profi
 const LABEL: &str = "wimse";
 
 /// What is signed of a request: the components that the profile asks for, and no others.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "nothing is signed until its fields are made"]
 pub struct ToSign {
     input: String,
@@ -50,12 +52,31 @@ impl ToSign {
     }
 }
 
+/// Tokens of others are in what is signed: `Debug` does not show it.
+impl fmt::Debug for ToSign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToSign")
+            .field("input", &self.input)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The values of the two fields of a signature.
-#[derive(Clone, Debug, Eq, PartialEq)]
+///
+/// Whoever has them and the request can use both while they live: `Debug` does not show the signature.
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct SignedFields {
     /// `Signature-Input`.
     pub signature_input: String,
     /// `Signature`.
     pub signature: String,
+}
+
+impl fmt::Debug for SignedFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedFields")
+            .field("signature_input", &self.signature_input)
+            .finish_non_exhaustive()
+    }
 }

@@ -266,10 +266,7 @@ impl UnprovenWitSvid<'_> {
         now: UnixTime,
     ) -> Result<VerifiedWitSvid, ProofError> {
         let id = proof.check(&self, now)?;
-        Ok(VerifiedWitSvid {
-            proof: Some(id),
-            ..self.svid
-        })
+        Ok(self.proven_by(id))
     }
 
     /// Takes the signature of the request that carried the token as the proof.
@@ -285,10 +282,7 @@ impl UnprovenWitSvid<'_> {
         now: UnixTime,
     ) -> Result<VerifiedWitSvid, ProofError> {
         let id = proof.check(&self, now)?;
-        Ok(VerifiedWitSvid {
-            proof: Some(id),
-            ..self.svid
-        })
+        Ok(self.proven_by(id))
     }
 
     /// Takes a signature of `message`, in the form of JWS, as the proof.
@@ -304,6 +298,13 @@ impl UnprovenWitSvid<'_> {
     pub fn prove(self, message: &[u8], signature: &[u8]) -> Result<VerifiedWitSvid, ProofError> {
         self.check_proof(message, signature)?;
         Ok(self.svid)
+    }
+
+    fn proven_by(self, id: ProofId) -> VerifiedWitSvid {
+        VerifiedWitSvid {
+            proof: Some(id),
+            ..self.svid
+        }
     }
 
     fn check_proof(&self, message: &[u8], signature: &[u8]) -> Result<(), ProofError> {
