@@ -14,6 +14,7 @@ use plastron_testing::raw_certificate::{
     Extension, RawCertificate, der, general_name as gn, name, sequence,
 };
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::divergences::{SPIFFE, WEBPKI, constrains_what_webpki_does_not_judge};
 use crate::difference::{ACCEPTED, Difference, explain, variant};
@@ -255,6 +256,8 @@ const CHANGES: &[Change] = &[
     ("names that are no list", |p| p.leaf_extension(critical(17, &[0x31, 0]))),
     ("a name of a number that no name has", |p| p.leaf_extension(sans(&[der(0x89, [])]))),
     ("names on the CA that are no list", |p| p.ca_extension(critical(17, &[0x31, 0]))),
+    ("a name on the CA of a number that no name has", |p| p.ca_extension(Extension::subject_alt_name(&[der(0x89, [])]))),
+    ("an issuer's key identifier on the CA that is none", |p| p.ca_extension(Extension::new(35, false, vec![0x31, 0]))),
     ("a truth for names on the root", |p| p.root_extension(critical(17, &[0x30, 3, 1, 1, 0xff]))),
     ("basic constraints on the leaf that are none", |p| p.leaf_extension(critical(19, &[0x31, 0]))),
     ("basic constraints on the CA that are none", |p| p.ca_extension(critical(19, &[0x31, 0]))),
@@ -451,7 +454,8 @@ fn judges_differ_for_no_two_changes_together_and_no_bit() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    // The same each time: searching is for the fuzz target.
+    #![proptest_config(ProptestConfig { cases: 512, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     #[test]
     fn judges_differ_for_no_changes_at_random(

@@ -44,6 +44,11 @@ pub(crate) const WEBPKI: &[Difference] = &[
     ),
     stricter("X509-06", "it reads names only where it looks for one"),
     stricter(
+        "above the leaf: X509-06",
+        "it reads names only where it looks for one",
+    ),
+    stricter("above the leaf: X509-51", "it reads no key identifiers"),
+    stricter(
         "above the leaf: X509-39",
         "it reads no key usage, whatever it holds",
     ),
