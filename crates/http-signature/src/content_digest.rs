@@ -28,6 +28,7 @@ pub(crate) fn check(request: &HttpRequest<'_>) -> Result<(), Error> {
     let mut checked = false;
     Reader::new(FIELD, &value).dictionary(|reader, algorithm| {
         let digest = reader.bytes()?;
+        reader.parameters()?;
         let is_right = match algorithm {
             "sha-256" => is_digest::<Sha256>(&digest, request.body),
             "sha-512" => is_digest::<Sha512>(&digest, request.body),
@@ -70,6 +71,7 @@ mod tests {
         let both = format!("{SHA512}, {SHA256}");
         let other = content_digest(b"other");
         let one_wrong = format!("{SHA512}, {other}");
+        let with_parameter = format!("{SHA256};a=1");
         let unknown = format!("unixsum=:AAA=:, {SHA256}");
         for (fields, body, want) in [
             (&[SHA256][..], BODY, Ok(())),
@@ -77,6 +79,7 @@ mod tests {
             (&[&both], BODY, Ok(())),
             (&[SHA512, SHA256], BODY, Ok(())),
             (&[&unknown], BODY, Ok(())),
+            (&[&with_parameter], BODY, Ok(())),
             (&[&one_wrong], BODY, Err(Error::Digest)),
             (&[SHA256], b"{}", Err(Error::Digest)),
             (&[SHA512], b"{}", Err(Error::Digest)),

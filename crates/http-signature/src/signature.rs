@@ -121,6 +121,7 @@ fn labelled(signatures: &str, label: &str) -> Result<Vec<u8>, Error> {
     let mut found = None;
     Reader::new("signature", signatures).dictionary(|reader, other| {
         let signature = reader.bytes()?;
+        reader.parameters()?;
         if other == label {
             found = Some(signature);
         }

@@ -107,7 +107,8 @@ impl<'t> Reader<'t> {
         Base64::decode_vec(base64).map_err(|_| self.malformed(start))
     }
 
-    fn parameters(&mut self) -> Result<Parameters<'t>, Error> {
+    /// The parameters of what was just read.
+    pub(crate) fn parameters(&mut self) -> Result<Parameters<'t>, Error> {
         let mut parameters = Parameters::new();
         while self.take(b';') {
             let name = self.key()?;
@@ -115,11 +116,13 @@ impl<'t> Reader<'t> {
                 return Err(Error::Duplicate(name.into()));
             }
             self.bound(parameters.len(), "parameters", MAX_PARAMETERS)?;
+            let at = self.at;
             let value = match self.take(b'=') {
-                true => self.value()?,
-                false => Value::Boolean(true),
+                // It would be written without.
+                true => Some(self.value()?).filter(|value| *value != Value::Boolean(true)),
+                false => Some(Value::Boolean(true)),
             };
-            parameters.push((name, value));
+            parameters.push((name, value.ok_or_else(|| self.malformed(at))?));
         }
         Ok(parameters)
     }
@@ -181,9 +184,15 @@ impl<'t> Reader<'t> {
                 _ => Ok(Value::Integer(integer)),
             };
         }
-        match self.take_while(|byte| byte.is_ascii_digit()).len() {
-            1..=3 => Ok(Value::Other),
-            _ => Err(self.malformed(start)),
+        let fraction = self.take_while(|byte| byte.is_ascii_digit());
+        let is_written = match fraction.len() {
+            1 => true,
+            2 | 3 => !fraction.ends_with('0'),
+            _ => false,
+        };
+        match is_written && digits.len() <= 12 {
+            true => Ok(Value::Other),
+            false => Err(self.malformed(start)),
         }
     }
 

@@ -40,7 +40,7 @@ pub enum MintError {
         /// The trust domain of the SPIFFE ID.
         asked: TrustDomain,
     },
-    /// A DNS name is not one.
+    /// A DNS name is not one (X509-05).
     #[error("DNS name {index} is malformed")]
     DnsName {
         /// Its place, counted from zero.
@@ -49,19 +49,19 @@ pub enum MintError {
     /// The serial number is zero (X509-42).
     #[error("serial number is zero")]
     ZeroSerial,
-    /// The lifetime is zero.
+    /// The lifetime is zero (X509-43, JWT-27).
     #[error("lifetime is zero")]
     NoLifetime,
-    /// The authority, or the limit that was set, has ended already: nothing outlives them.
+    /// The authority, or the limit that was set, has ended already: nothing outlives them (X509-49, JWT-28).
     #[error("authority or limit ended at {}", .not_after.as_secs())]
     Expired {
         /// The end.
         not_after: UnixTime,
     },
-    /// A time before 1970 or after 9999, or an end before its beginning.
+    /// A time before 1970 or after 9999, or an end before its beginning (X509-43).
     #[error("time out of range")]
     TimeOutOfRange,
-    /// The path length of the authority allows no further authority below it.
+    /// The path length of the authority allows no further authority below it (X509-23).
     #[error("authority may not sign authorities")]
     PathLength,
     /// JWT-SVIDs may not be signed with it (JWT-05).
@@ -75,8 +75,7 @@ pub enum MintError {
     #[cfg(feature = "wit")]
     #[error("no such proof can be signed with a key of {0}")]
     ProofAlgorithm(PublicKeyKind),
-    /// The key has no name (WIT-02).
-    #[cfg(feature = "wit")]
+    /// The key has no name (JWT-09, WIT-02).
     #[error("the key has no kid")]
     KeyId,
     /// The proof has no name (WIT-51).

@@ -31,13 +31,17 @@ impl<'a> JwtIssuer<'a> {
     ///
     /// # Errors
     ///
-    /// [`MintError::JwtAlgorithm`] for a key that no JWT-SVID may be signed with: Ed25519.
+    /// [`MintError::JwtAlgorithm`] for a key that no JWT-SVID may be signed with: Ed25519. [`MintError::KeyId`] for an empty
+    /// `key_id`.
     pub fn new(
         trust_domain: TrustDomainRef<'a>,
         key_id: &str,
         key: &'a dyn SigningKey,
         issuer: Option<&'a str>,
     ) -> Result<Self, MintError> {
+        if key_id.is_empty() {
+            return Err(MintError::KeyId);
+        }
         // These three and no others (JWT-04), `kid` always (JWT-09), and the `typ` of JWTs (JWT-12).
         let signer = TokenSigner::new(key, "JWT", Some(key_id))
             .ok_or_else(|| MintError::JwtAlgorithm(key.algorithm()))?;

@@ -61,6 +61,12 @@ fn another_library_accepts_the_tokens_of_every_key_type() {
         refused.unwrap_err(),
         MintError::JwtAlgorithm(SignatureAlgorithm::Ed25519)
     );
+    let nameless = JwtIssuer::new(trust_domain.as_ref(), "", key(KeyType::EcP256, 0), None);
+    assert_eq!(
+        nameless.unwrap_err(),
+        MintError::KeyId,
+        "JWT-09 −: an empty kid"
+    );
 }
 
 #[test]

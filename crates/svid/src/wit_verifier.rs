@@ -34,7 +34,7 @@ use crate::token::{self, Compact, Header, SubjectPlace, Times};
 use crate::{DEFAULT_LEEWAY, MAX_LEEWAY};
 
 /// The revisions that were followed (STAB-04).
-pub const WIT_REVISION: &str = "SPIFFE WIT-SVID as merged on 2026-07-01; draft-ietf-wimse-workload-creds-02; \
+pub const WIT_REVISION: &str = "SPIFFE WIT-SVID at 665a28f, of 2026-07-01; draft-ietf-wimse-workload-creds-02; \
                                 draft-ietf-wimse-wpt-02; draft-ietf-wimse-http-signature-06";
 
 /// The HTTP header field of the token (WIT-47). Never `Authorization` (WIT-35).

@@ -31,7 +31,12 @@ fn values_are_those_of_rfc_9651() {
         (":AAE=:", Value::Other),
         ("::", Value::Other),
     ] {
-        let list = format!("({written};x={written} {written});y={written};z");
+        // A parameter that is true is written without its value.
+        let is = match written {
+            "?1" => String::new(),
+            other => format!("={other}"),
+        };
+        let list = format!("({written};x{is} {written});y{is};z");
         let field = format!("a={list}");
         let read = read(&field).unwrap_or_else(|error| panic!("{written}: {error}"));
         let [
@@ -92,6 +97,11 @@ fn only_what_a_writer_writes_is_read() {
         "a=(-)",
         "a=(1.)",
         "a=(1.1234)",
+        "a=(1.50)",
+        "a=(1.500)",
+        "a=(1234567890123.5)",
+        "a=(1;b=?1)",
+        "a=();b=?1",
         "a=(1234567890123456)",
         "a=(--1)",
         "a=(\")",

@@ -33,15 +33,18 @@ impl<'a> Expected<'a> {
         Ok(())
     }
 
-    /// That a proof is in time, and ends soon (WIT-37). The first second at which nobody accepts it any more.
+    /// That a proof is in time, ends soon, and does not live longer than that from its beginning either, if it has one
+    /// (WIT-37). The first second at which nobody accepts it any more.
     pub(super) fn check_times(
         &self,
         times: &TimeClaims<'_>,
         leeway: Duration,
         now: UnixTime,
     ) -> Result<u64, ProofError> {
-        let expires_at = times.check(now, leeway, leeway)?.expires_at;
-        let lifetime = expires_at.saturating_sub(now.as_secs());
+        let times = times.check(now, leeway, leeway)?;
+        let (expires_at, now) = (times.expires_at, now.as_secs());
+        let from = times.not_before.map_or(now, |created| created.min(now));
+        let lifetime = expires_at.saturating_sub(from);
         if lifetime > self.max_lifetime.saturating_add(leeway).as_secs() {
             return Err(ProofError::Lifetime { lifetime });
         }

@@ -110,6 +110,20 @@ fn each_parameter_is_there_and_right() {
             proof(ProofError::Lifetime { lifetime: 3600 }),
         ),
         (
+            "WIT-37 −: made long ago, and about to end",
+            format!(
+                "{};expires={};created={}",
+                parameters()
+                    .split(';')
+                    .filter(|one| !one.starts_with("created=") && !one.starts_with("expires="))
+                    .collect::<Vec<_>>()
+                    .join(";"),
+                NOW + 10,
+                NOW - 3600
+            ),
+            proof(ProofError::Lifetime { lifetime: 3610 }),
+        ),
+        (
             "WIT-53 −: a response that is signed",
             format!("{};wimse-sign-response", parameters()),
             proof(ProofError::SignedResponse),
