@@ -86,6 +86,11 @@ pub(crate) const WEBPKI: &[Difference] = &[
         theirs: "NameConstraintViolation",
         why: "X509-26: constraints on URIs and directory names are judged; it refuses each of them",
     },
+    Difference {
+        ours: ACCEPTED,
+        theirs: "BadDerTime",
+        why: "X509-43: a time before 1970 is one, long gone; it knows none",
+    },
 ];
 
 /// Against the reader of one's own SVID in `spiffe` 0.19, which verifies nothing.
@@ -126,11 +131,25 @@ pub(crate) const SPIFFE: &[Difference] = &[
     },
 ];
 
-/// Whether a certificate constrains names of a kind that `rustls-webpki` always refuses then.
-pub(crate) fn constrains_what_webpki_does_not_judge(certificate: &[u8]) -> bool {
-    let Ok(certificate) = Certificate::parse(certificate) else {
-        return false;
-    };
+/// Whether one of these certificates has what `rustls-webpki` refuses by this row and we do not.
+pub(crate) fn has_reason(row: &Difference, certificates: &[&[u8]]) -> bool {
+    let mut certificates = certificates
+        .iter()
+        .filter_map(|der| Certificate::parse(der).ok());
+    match row.theirs {
+        "NameConstraintViolation" => {
+            certificates.any(|one| constrains_what_it_does_not_judge(&one))
+        }
+        "BadDerTime" => certificates.any(|one| {
+            let times = [one.not_before(), one.not_after()];
+            times.iter().any(|time| time.as_secs() == 0)
+        }),
+        _ => false,
+    }
+}
+
+/// Names of a kind that are always refused when they are constrained.
+fn constrains_what_it_does_not_judge(certificate: &Certificate<'_>) -> bool {
     let Some(constraints) = certificate.name_constraints() else {
         return false;
     };
