@@ -226,7 +226,10 @@ fn beside(fragment: &Fragment, lines: &[&str]) -> String {
             String::new()
         };
     }
-    if before.starts_with('(') {
+    let opens_row = before
+        .strip_suffix('(')
+        .is_some_and(|call| !call.ends_with(|c: char| c.is_alphanumeric() || "_!".contains(c)));
+    if before.starts_with('(') || opens_row {
         return words(&first_value(value));
     }
     let looked_at = before.split_once('(').map_or("", |(_, rest)| rest);
@@ -262,6 +265,9 @@ fn first_value(text: &str) -> String {
 fn words(text: &str) -> String {
     const MOST: usize = 90;
     let text = text.trim().trim_end_matches([';', '.', ',']).trim_end();
+    if text.ends_with(['(', '[', '{']) {
+        return format!("{text}…");
+    }
     match text.char_indices().nth(MOST) {
         None => text.to_owned(),
         Some((end, _)) => {
@@ -352,6 +358,13 @@ fn accepts
         assert_eq!(a, b, "{rule} −: {what}");
         ("JWT-02", "y"),
         assert_eq!(a, b, "{rule} +");
+fn compares
+        for (rule, other) in [("ID-03 +", "td"), ("ID-04 −", "a.td")] {
+        (
+            "ID-05 −",
+            Answer {
+                id: 1,
+            },
 fn names
         ("ID-02", "spiffe:///a"),
 "#;
@@ -365,6 +378,9 @@ fn names
             "JWT-01 + x",
             "JWT-01 − x",
             "JWT-02 + y",
+            "ID-03 + td",
+            "ID-04 − a.td",
+            "ID-05 − Answer {…",
         ];
         assert_eq!(shown(text), want);
     }
