@@ -176,9 +176,17 @@ fn a_block_of_pem_is_no_longer_than_a_certificate_may_be() {
     };
     let most = 2 * MAX_CERTIFICATE_LEN;
     let read = with_body_of(most).unwrap().bundle;
-    assert_eq!(read.x509_authorities().len(), 1, "X509-61 +: PEM");
+    assert_eq!(
+        read.x509_authorities().len(),
+        1,
+        "BUNDLE-25 +, X509-61 +: PEM"
+    );
     for len in [most + 1, most + 2] {
-        assert_eq!(with_body_of(len), Err(BundleError::Pem), "X509-61 −: PEM");
+        assert_eq!(
+            with_body_of(len),
+            Err(BundleError::Pem),
+            "BUNDLE-25 −, X509-61 −: PEM"
+        );
     }
 }
 

@@ -108,6 +108,13 @@ fn a_borrowed_document_says_what_is_in_it() {
             (None, None, None)
         ]
     );
+    let negative = br#"{"keys":[],"spiffe_refresh_hint":-5}"#;
+    let negative = BundleDocument::parse(negative).unwrap();
+    assert_eq!(
+        negative.refresh_hint(),
+        Some(Duration::ZERO),
+        "BUNDLE-17 +: borrowed"
+    );
     let bare = BundleDocument::parse(br#"{"keys":[]}"#).unwrap();
     assert_eq!((bare.sequence(), bare.refresh_hint()), (None, None));
 }
