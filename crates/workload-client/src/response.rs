@@ -124,16 +124,12 @@ fn x509_svid(
     svid: &workload::X509svid,
     backend: &dyn KeyBackend,
 ) -> Result<X509Svid, ResponseError> {
-    for (field, is_empty) in [
-        ("spiffe_id", svid.spiffe_id.is_empty()),
-        ("x509_svid", svid.x509_svid.is_empty()),
-        ("x509_svid_key", svid.x509_svid_key.is_empty()),
-        ("bundle", svid.bundle.is_empty()),
-    ] {
-        if is_empty {
-            return Err(ResponseError::Empty(field));
-        }
-    }
+    check_filled(&[
+        ("spiffe_id", svid.spiffe_id.as_bytes()),
+        ("x509_svid", &svid.x509_svid),
+        ("x509_svid_key", &svid.x509_svid_key),
+        ("bundle", &svid.bundle),
+    ])?;
     let said: SpiffeId = svid.spiffe_id.parse()?;
     match X509Svid::parse(&svid.x509_svid, &svid.x509_svid_key, backend) {
         Ok(parsed) if *parsed.id() == said => Ok(parsed.with_hint(&svid.hint)),
@@ -190,6 +186,14 @@ fn token_bundles<J: AsRef<[u8]>>(
     Ok(bundles)
 }
 
+/// Refuses an SVID with an empty field.
+fn check_filled(fields: &[(&'static str, &[u8])]) -> Result<(), ResponseError> {
+    match fields.iter().find(|(_, value)| value.is_empty()) {
+        Some((field, _)) => Err(ResponseError::Empty(field)),
+        None => Ok(()),
+    }
+}
+
 /// Spec: Workload API §6.1 (WAPI-43, WAPI-44).
 pub(crate) fn jwt_svids(
     response: &workload::JwtsvidResponse,
@@ -202,14 +206,10 @@ pub(crate) fn jwt_svids(
     }
     let mut svids = Vec::with_capacity(response.svids.len());
     for svid in &response.svids {
-        for (field, is_empty) in [
-            ("spiffe_id", svid.spiffe_id.is_empty()),
-            ("svid", svid.svid.is_empty()),
-        ] {
-            if is_empty {
-                return Err(ResponseError::Empty(field));
-            }
-        }
+        check_filled(&[
+            ("spiffe_id", svid.spiffe_id.as_bytes()),
+            ("svid", svid.svid.as_bytes()),
+        ])?;
         let said = announced(&svid.spiffe_id, asked)?;
         let parsed = match JwtSvid::parse_insecure(&svid.svid, audiences, now) {
             Ok(parsed) if *parsed.id() == said => parsed.with_hint(&svid.hint),

@@ -7,7 +7,7 @@ use plastron_source::first_of_each_hint;
 use plastron_svid::WitSvid;
 use plastron_wire::workload;
 
-use super::{ResponseError, announced, token_bundles};
+use super::{ResponseError, announced, check_filled, token_bundles};
 
 /// Spec: Workload API §7.2.1 (WAPI-61 to WAPI-64).
 pub(crate) fn wit_svids(
@@ -20,15 +20,11 @@ pub(crate) fn wit_svids(
     }
     let mut svids = Vec::with_capacity(response.svids.len());
     for svid in &response.svids {
-        for (field, is_empty) in [
-            ("spiffe_id", svid.spiffe_id.is_empty()),
-            ("wit_svid", svid.wit_svid.is_empty()),
-            ("wit_svid_key", svid.wit_svid_key.is_empty()),
-        ] {
-            if is_empty {
-                return Err(ResponseError::Empty(field));
-            }
-        }
+        check_filled(&[
+            ("spiffe_id", svid.spiffe_id.as_bytes()),
+            ("wit_svid", svid.wit_svid.as_bytes()),
+            ("wit_svid_key", svid.wit_svid_key.as_bytes()),
+        ])?;
         let id = announced(&svid.spiffe_id, asked)?;
         let parsed =
             WitSvid::parse_insecure(&id, &svid.wit_svid, &svid.wit_svid_key, &svid.hint, now);

@@ -73,7 +73,10 @@ fn judge(flags: &cli::Verify) -> Result<Report, Failure> {
             }
         }
         Presented::BrokenPem => Err(Invalid::neither("X509-51")),
-        Presented::TooMuch => Err(Invalid::neither("X509-61")),
+        Presented::TooMuch => Err(Invalid {
+            rule: "X509-61",
+            error: "longer than any chain or token may be".to_owned(),
+        }),
     };
     let mut report = match verdict {
         Ok((id, until)) => {
